@@ -1,0 +1,1 @@
+"""Records and spans out of the process."""

@@ -1,0 +1,1 @@
+"""SQL over the PostgreSQL wire, dashboards and alert rules."""

@@ -1,0 +1,1 @@
+"""What runs beside the model: adapters, tensor summaries, frames and stages."""

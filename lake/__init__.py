@@ -1,0 +1,5 @@
+"""Tables in Parquet that many processes write and every engine reads."""
+
+from .lake import Lake
+
+__all__ = ["Lake"]

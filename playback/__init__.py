@@ -1,0 +1,1 @@
+"""Recorded inputs through an edge or a reference pipeline, with the outcome's statistics."""

@@ -1,0 +1,1 @@
+"""The SQL library and the engine that runs it."""

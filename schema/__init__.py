@@ -1,0 +1,1 @@
+"""Names and types that every component relies on."""

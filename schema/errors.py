@@ -1,0 +1,69 @@
+"""Every error that exray raises.
+
+::
+
+    ExrayError
+    ├── UsageError            an argument, option or file that the caller can correct
+    │   ├── SpecError         a preprocessing spec: bad key, value or type
+    │   ├── ModelError        a model file: missing, truncated, or one the runtime refuses
+    │   └── SelectionError    a BUILD that names nothing, or more than one thing
+    ├── MissingExtraError     an optional dependency is not installed
+    ├── DataError             one input or label that cannot be used
+    └── LakeError             the lake: not a lake, damaged, unwritable
+        ├── LakeFullError     no space left
+        └── CommitError       a commit that lost its race too often
+
+A message says what happened and to what, what was expected and found, and the fix.
+Nothing here is ever raised into an instrumented application: the guard in
+``exray.instrumentation`` logs instead.
+"""
+
+
+class ExrayError(Exception):
+    """Base of every error raised by exray."""
+
+
+class UsageError(ExrayError):
+    """An argument, option or file that the caller can correct."""
+
+
+class SpecError(UsageError):
+    """A preprocessing spec has a bad key, value or type."""
+
+
+class ModelError(UsageError):
+    """A model file is missing, truncated, or refused by its runtime."""
+
+
+class SelectionError(UsageError):
+    """A BUILD names nothing, or more than one model, device or kernel family."""
+
+
+class MissingExtraError(ExrayError):
+    """An optional dependency is not installed.
+
+    Args:
+        extra: The extra that brings it, as in ``pip install 'exray[lake]'``.
+        purpose: What needs it, in a few words.
+    """
+
+    def __init__(self, extra: str, purpose: str) -> None:
+        self.extra = extra
+        msg = f"{purpose} needs the extra '{extra}', not installed here. pip install 'exray[{extra}]'"
+        super().__init__(msg)
+
+
+class DataError(ExrayError):
+    """One input or label cannot be used; others may be."""
+
+
+class LakeError(ExrayError):
+    """A lake is not one, is damaged, or cannot be written."""
+
+
+class LakeFullError(LakeError):
+    """There is no space left for the lake."""
+
+
+class CommitError(LakeError):
+    """A commit lost its race against other writers too often."""

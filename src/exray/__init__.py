@@ -1,0 +1,1 @@
+"""See what a neural network really did on the device."""

@@ -1,0 +1,17 @@
+"""Fixtures that every test may use."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """Folder of the real networks and inputs; skips where it is absent."""
+    folder = os.environ.get("EXRAY_TEST_DATA", "")
+    if not folder:
+        pytest.skip("EXRAY_TEST_DATA is not set: no real networks and inputs here")
+    if not Path(folder).is_dir():
+        pytest.skip(f"EXRAY_TEST_DATA names {folder!r}, which is not a folder")
+    return Path(folder)
