@@ -49,7 +49,9 @@ class MissingExtraError(ExrayError):
 
     def __init__(self, extra: str, purpose: str) -> None:
         self.extra = extra
-        msg = f"{purpose} needs the extra '{extra}', not installed here. pip install 'exray[{extra}]'"
+        msg = (
+            f"{purpose} needs the extra '{extra}', not installed here. pip install 'exray[{extra}]'"
+        )
         super().__init__(msg)
 
 

@@ -119,7 +119,9 @@ class TensorBlock:
 
     sites: Sequence[TensorSite]
     rows: NDArray[np.void]
-    wide_sketches: Mapping[int, NDArray[np.float32]] = field(default_factory=dict)
+    wide_sketches: Mapping[int, NDArray[np.float32]] = field(
+        default_factory=dict[int, NDArray[np.float32]]
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +148,7 @@ class GraphOp:
     weight_bytes: int
     activation_bytes: int
     excluded_reason: str | None = None
-    attributes: Mapping[str, object] = field(default_factory=dict)
+    attributes: Mapping[str, object] = field(default_factory=dict[str, object])
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +275,7 @@ class FrameRecord:
     memory_peak_bytes: int | None = None
     cpu_ns: int | None = None
     canary_id: str | None = None
-    inferences: list[InferenceRecord] = field(default_factory=list)
-    spans: list[SpanRecord] = field(default_factory=list)
-    tensors: list[TensorBlock] = field(default_factory=list)
-    metrics: list[MetricRecord] = field(default_factory=list)
+    inferences: list[InferenceRecord] = field(default_factory=list[InferenceRecord])
+    spans: list[SpanRecord] = field(default_factory=list[SpanRecord])
+    tensors: list[TensorBlock] = field(default_factory=list[TensorBlock])
+    metrics: list[MetricRecord] = field(default_factory=list[MetricRecord])

@@ -15,3 +15,9 @@ def data() -> Path:
     if not Path(folder).is_dir():
         pytest.skip(f"EXRAY_TEST_DATA names {folder!r}, which is not a folder")
     return Path(folder)
+
+
+@pytest.fixture(autouse=True)
+def _own_mistakes_are_raised(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction] - autouse
+    """Let nothing hide under the guard; a test of the guard itself unsets this."""
+    monkeypatch.setenv("EXRAY_GUARD", "raise")
