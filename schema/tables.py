@@ -1035,7 +1035,7 @@ ALIGNMENTS = Table(
             False,
             None,
             None,
-            "same_model, name, overlap, sketch, or none.",
+            "same_model, name, overlap, sketch, structure or none.",
             "dictionary",
         ),
         Column(

@@ -1,0 +1,106 @@
+"""One table's part of a commit: Parquet files, then one entry in the table's log.
+
+A writer that dies leaves at most files that no log names; readers never see them, and the
+same commit, made again, finds them and names them. ``vacuum`` of Delta removes the rest.
+"""
+
+# pyarrow's stubs leave many types open, which pyright strict reports on every use:
+# pyright: reportUnknownMemberType=false
+
+import random
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from exray.schema.columns import Table
+from exray.schema.errors import CommitError, LakeError
+
+from .layout import file_name
+from .parquet import encode_parquet, row_count
+from .relay import open_log
+from .storage import LocalStorage
+from .typing import DataFile
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MAX_TRIES = 10
+"""Lost races before giving up. Only commits under one writer id race at all."""
+
+BACKOFF_S = 0.05
+"""Longest first pause after a lost race; it doubles with each, up to a second."""
+
+
+def commit_table(
+    storage: LocalStorage, table: Table, rows: "pa.Table", *, writer: str, sequence: int
+) -> bool:
+    """Add *rows* to *table*, unless *writer* has committed *sequence* or a later one already.
+
+    Args:
+        storage: The lake's files.
+        table: Where the rows belong.
+        rows: All columns of *table*, checked.
+        writer: Who writes, as a word that nobody else uses.
+        sequence: The commit's number, ascending for each writer.
+
+    Returns:
+        False if the rows were there already.
+
+    Raises:
+        LakeError: The lake cannot be written; `LakeFullError` if for want of space.
+        CommitError: Another process commits under the same *writer*, and always wins.
+    """
+    log = open_log(storage.uri(table.name), table.name)
+    files: list[DataFile] = []
+    for attempt in range(MAX_TRIES):
+        recorded = log.recorded_sequence(writer)
+        if recorded is not None and recorded >= sequence:
+            return False
+        if not files:
+            files = [
+                _write_file(storage, table, part, values, file_name(writer, sequence, values))
+                for values, part in _partitions(table, rows)
+            ]
+        if log.append(files, writer, sequence):
+            return True
+        time.sleep(random.uniform(0, min(BACKOFF_S * 2**attempt, 1.0)))
+    msg = (
+        f"table {table.name!r} of {str(storage.root)!r}: lost {MAX_TRIES} commits of writer "
+        f"{writer!r} to others under the same name. Give each process a writer id of its own."
+    )
+    raise CommitError(msg)
+
+
+def _partitions(table: Table, rows: "pa.Table") -> "Iterator[tuple[dict[str, str], pa.Table]]":
+    """Yield the values of each partition in *rows*, and its rows without those columns."""
+    import pyarrow.compute as pc
+
+    keys = list(table.partition)
+    ordered = rows.select([column.name for column in table.columns])
+    if not keys:
+        yield {}, ordered
+        return
+    for values in ordered.select(keys).group_by(keys).aggregate([]).to_pylist():
+        part = ordered
+        for key in keys:
+            part = part.filter(pc.equal(part.column(key), values[key]))
+        yield {key: str(values[key]) for key in keys}, part.drop_columns(keys)
+
+
+def _write_file(
+    storage: LocalStorage, table: Table, rows: "pa.Table", values: dict[str, str], name: str
+) -> DataFile:
+    """Write one file, or take the one that the same commit left when it was cut short."""
+    content = encode_parquet(rows, table)
+    path = f"{table.name}/{name}"
+    if storage.publish(path, content):
+        return DataFile(name, content.nbytes, rows.num_rows, values)
+    found = storage.read(path) or b""
+    if row_count(found) == rows.num_rows:
+        return DataFile(name, len(found), rows.num_rows, values)
+    msg = (
+        f"{storage.uri(path)!r} stands from another commit under this writer and sequence: expected "
+        f"{rows.num_rows} rows, found {row_count(found)}. One sequence means one set of rows; "
+        "commit other rows under the next one."
+    )
+    raise LakeError(msg)

@@ -1,0 +1,200 @@
+"""The Delta log of one table, through `deltalake`.
+
+delta-rs adds what it is told and checks little: not the rows, not whether a file exists,
+and it takes the same (writer, sequence) twice. What makes a commit safe here is that
+`append` commits against the very snapshot in which the writer's last sequence was read.
+"""
+
+# pyarrow's stubs leave many types open, which pyright strict reports on every use:
+# pyright: reportUnknownMemberType=false
+
+import json
+import time
+from collections.abc import Sequence
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+from urllib.parse import unquote
+
+from exray.schema.arrow import arrow_schema
+from exray.schema.errors import LakeError, MissingExtraError
+from exray.schema.tables import TABLES
+
+from .storage import explain_os_errors, full_error, lake_error, sync_file
+from .typing import DataFile
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable, Schema
+    from deltalake.transaction import AddAction
+
+CHECKPOINT_INTERVAL = 100
+"""Commits between checkpoints: one costs 60 ms, and spares each reader as many files."""
+
+
+class DeltaLog:
+    """The log of the Delta table in *folder*, in this process.
+
+    Args:
+        folder: The table's folder, absolute; made with the first row.
+        table_name: Table of the schema.
+    """
+
+    def __init__(self, folder: str, table_name: str) -> None:
+        if find_spec("deltalake") is None:  # a clear error here, not in the middle of a commit
+            raise MissingExtraError("lake", "the lake")
+        self._folder = folder
+        self._table = TABLES[table_name]
+        self._snapshot: DeltaTable | None = None
+        self._synced: set[str] = set()
+
+    def recorded_sequence(self, writer: str) -> int | None:
+        """Open the newest snapshot, making the table if need be; return *writer*'s last sequence.
+
+        Raises:
+            LakeError: The log is damaged, or the table has other columns.
+        """
+        from deltalake.exceptions import DeltaError
+
+        try:
+            is_new = self._ensure_table()
+            self._snapshot = self._open()
+            self._synced = set() if is_new else self._log_names()
+            return self._snapshot.transaction_version(writer)
+        except (DeltaError, OSError) as error:
+            raise self._explain(error) from error
+
+    def append(self, files: Sequence[DataFile], writer: str, sequence: int) -> bool:
+        """Add *files* to the snapshot opened last; False if another commit of *writer* was faster.
+
+        Raises:
+            LakeError: The log cannot be written.
+        """
+        from deltalake import CommitProperties, Transaction
+        from deltalake.exceptions import CommitFailedError, DeltaError
+
+        if self._snapshot is None:
+            msg = "append() needs the snapshot of a recorded_sequence() before it"
+            raise LakeError(msg)
+        try:
+            self._snapshot.create_write_transaction(
+                [_add_action(file) for file in files],
+                "append",
+                _delta_schema(self._table.name),
+                partition_by=list(self._table.partition),
+                commit_properties=CommitProperties(
+                    app_transactions=[Transaction(writer, sequence)]  # undated: never forgotten
+                ),
+            )
+        except CommitFailedError:
+            return False
+        except (DeltaError, OSError) as error:
+            raise self._explain(error) from error
+        finally:
+            self._snapshot = None  # it does not see its own commit
+        self._sync_log()
+        return True
+
+    def active_files(self) -> list[str]:
+        """Return the newest snapshot's files, relative to the table's folder; none if no table."""
+        from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError
+
+        try:
+            if not DeltaTable.is_deltatable(self._folder):
+                return []
+            actions = DeltaTable(self._folder).get_add_actions(flatten=True)
+        except (DeltaError, OSError) as error:
+            raise self._explain(error) from error
+        # The log's paths are URLs; file_uris() would encode the lake's own folder as well.
+        return [unquote(path) for path in cast("list[str]", actions.column("path").to_pylist())]
+
+    def _open(self) -> "DeltaTable":
+        from deltalake import DeltaTable
+
+        snapshot = DeltaTable(self._folder)
+        if snapshot.schema() != _delta_schema(self._table.name):
+            found = ", ".join(field.name for field in snapshot.schema().fields)
+            msg = (
+                f"the table {self._folder!r} has other columns or types than this exray writes: "
+                f"{found}. Use a new lake, or the exray that wrote this one."
+            )
+            raise LakeError(msg)
+        return snapshot
+
+    def _ensure_table(self) -> bool:
+        """Make the table where there is none; True if it was made."""
+        from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError
+        from deltalake.transaction import create_table_with_add_actions
+
+        if DeltaTable.is_deltatable(self._folder):
+            return False
+        Path(self._folder).mkdir(exist_ok=True)
+        try:
+            create_table_with_add_actions(
+                self._folder,
+                _delta_schema(self._table.name),
+                [],
+                mode="ignore",
+                partition_by=list(self._table.partition),
+                configuration={"delta.checkpointInterval": str(CHECKPOINT_INTERVAL)},
+            )
+        except DeltaError:
+            if not DeltaTable.is_deltatable(self._folder):  # else another process was faster
+                raise
+        return True
+
+    def _log_names(self) -> set[str]:
+        with explain_os_errors(Path(self._folder)):
+            return {path.name for path in Path(self._folder, "_delta_log").iterdir()}
+
+    def _sync_log(self) -> None:
+        """Wait until the log's new files are on disk: delta-rs does not sync what it writes.
+
+        A power cut could leave an entry empty, which reads as a commit of nothing, or a
+        pointer to a checkpoint that is not there.
+        """
+        log = Path(self._folder, "_delta_log")
+        with explain_os_errors(log):
+            new = {name for name in self._log_names() - self._synced if "#" not in name}
+            if any("checkpoint" in name for name in new):
+                new.add("_last_checkpoint")
+            for name in sorted(new):
+                if (log / name).exists():  # checkpoints expire
+                    sync_file(log / name)
+            sync_file(log)
+
+    def _explain(self, error: Exception) -> LakeError:
+        text = str(error).split("\n", 1)[0]  # the rest is a stack trace of delta-rs
+        if "os error 28" in str(error) or "os error 122" in str(error):
+            return full_error(Path(self._folder))
+        if isinstance(error, OSError) and error.errno is not None:
+            return lake_error(error, Path(self._folder))
+        msg = (
+            f"the Delta log of {self._folder!r} cannot be used: {text}. If a file of its _delta_log "
+            "is damaged, restore it from a copy; the Parquet files beside it are not affected."
+        )
+        return LakeError(msg)
+
+
+@cache
+def _delta_schema(table_name: str) -> "Schema":
+    from deltalake import Schema
+
+    return Schema.from_arrow(arrow_schema(table_name))
+
+
+def _add_action(file: DataFile) -> "AddAction":
+    from deltalake.transaction import AddAction
+
+    # Statistics beyond the row count would have to be exact for engines that prune by
+    # them, and may hold neither NaN nor binary.
+    return AddAction(
+        path=file.name,
+        size=file.size_bytes,
+        partition_values=dict(file.partition),
+        modification_time=time.time_ns() // 1_000_000,
+        data_change=True,
+        stats=json.dumps({"numRecords": file.rows}),
+    )

@@ -1,0 +1,128 @@
+"""A lake: the tables of the schema in one folder, each a Delta table of Parquet files."""
+
+import os
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from exray.schema.errors import LakeError
+from exray.schema.tables import TABLES
+
+from .commit import commit_table
+from .layout import check_marker, create_marker, storage_at
+from .relay import open_log
+from .storage import LocalStorage
+from .validate import check_origin, check_set
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+COMMIT_ORDER = (
+    "runs",
+    "graphs",
+    "tensors",
+    "layer_spans",
+    "spans",
+    "metrics",
+    "alignments",
+    "frames",
+)
+"""Frames come last: every view starts from them, so an unfinished set is invisible."""
+
+
+class Lake:
+    """Tables of runs, frames, layers and tensors that many processes write and read at once.
+
+    Open one with `open` or `open_or_create`. A lake holds no handle and no lock: it may be
+    kept, shared between threads and carried over a fork.
+    """
+
+    def __init__(self, storage: LocalStorage) -> None:
+        self._storage = storage
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Self:
+        """Open the lake in folder *path*.
+
+        Raises:
+            LakeError: *path* is no lake, a damaged one, or one of a newer exray.
+        """
+        storage = storage_at(os.fspath(path))
+        check_marker(storage)
+        return cls(storage)
+
+    @classmethod
+    def open_or_create(cls, path: str | os.PathLike[str]) -> Self:
+        """Open the lake in folder *path*, or start one in a new or empty folder.
+
+        Raises:
+            LakeError: *path* holds something else, or cannot be written.
+        """
+        storage = storage_at(os.fspath(path))
+        create_marker(storage)
+        storage.sweep()
+        return cls(storage)
+
+    @property
+    def path(self) -> Path:
+        """The lake's folder, absolute."""
+        return self._storage.root
+
+    def commit(self, tables: "Mapping[str, pa.Table]", *, writer: str, sequence: int) -> None:
+        """Add a set of rows: once, however often it is asked.
+
+        The whole set is checked before any of it is written. If the process dies or the
+        call raises, commit the same set under the same sequence again: what is in the
+        lake already is skipped. Sequences of one writer are committed in their order.
+
+        Args:
+            tables: Rows by table, each with all columns of its table. Empty ones are skipped.
+            writer: Who writes: letters and digits that no other process uses.
+            sequence: Number of this set, greater than that of the writer's set before.
+
+        Raises:
+            LakeError: The rows do not fit the schema, or the lake cannot be written.
+            LakeFullError: The disk is full.
+            CommitError: Another process commits under the same writer.
+        """
+        check_origin(writer, sequence)
+        check_set(tables)
+        create_marker(self._storage)  # again, should somebody have removed the whole folder
+        for name in COMMIT_ORDER:
+            rows = tables.get(name)
+            if rows is not None and rows.num_rows:
+                commit_table(self._storage, TABLES[name], rows, writer=writer, sequence=sequence)
+
+    def append(self, tables: "Mapping[str, pa.Table]") -> None:
+        """Add a set of rows under a writer id of its own.
+
+        After an error nobody can tell which of its tables were written: for what must
+        not be lost or doubled use `commit`.
+
+        Raises:
+            LakeError: As `commit` does.
+        """
+        self.commit(tables, writer=uuid.uuid4().hex, sequence=0)
+
+    def files(self, table: str) -> list[str]:
+        """Return the Parquet files of the table's newest snapshot, as absolute paths.
+
+        Raises:
+            LakeError: There is no such table in the schema, or its log is damaged.
+        """
+        if table not in TABLES:
+            msg = f"there is no table {table!r}; tables: {', '.join(sorted(TABLES))}"
+            raise LakeError(msg)
+        log = open_log(self._storage.uri(table), table)
+        return [self._storage.uri(f"{table}/{name}") for name in log.active_files()]
+
+    def snapshot(self) -> dict[str, list[str]]:
+        """Return the files of every table such that each frame's other rows are among them.
+
+        Frames are written last, so they are listed first.
+
+        Raises:
+            LakeError: A table's log is damaged.
+        """
+        return {table: self.files(table) for table in reversed(COMMIT_ORDER)}

@@ -1,0 +1,119 @@
+"""Where things stand in a lake.
+
+::
+
+    lake/exray-lake.json                        marker: this is a lake, of this version
+    lake/runs/_delta_log/...                    one Delta table per table of the schema
+    lake/runs/<writer>-<sequence>.parquet
+    lake/frames/role=edge/dt=2026-01-31/<writer>-<sequence>.parquet
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+from urllib.parse import quote, unquote
+
+from exray.schema.errors import LakeError
+
+from .storage import LocalStorage
+
+MARKER = "exray-lake.json"
+"""File at a lake's root that says it is one."""
+
+LAYOUT_VERSION = 1
+"""Version of tables and files; raised when an older exray could no longer read them."""
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+
+
+def storage_at(path: str | Path) -> LocalStorage:
+    """Return the storage that *path* names.
+
+    Raises:
+        LakeError: *path* is a URL, or a folder that delta-rs would mistake for another.
+    """
+    if _URL.match(str(path)):
+        msg = f"{str(path)!r} is a URL; a lake is a local folder. Pass a path such as './lake'."
+        raise LakeError(msg)
+    storage = LocalStorage(Path(path))
+    if unquote(str(storage.root)) != str(storage.root):
+        msg = (
+            f"{str(storage.root)!r} cannot be a lake: delta-rs would read the '%' in it as an "
+            "escape and write elsewhere. Choose a path without '%'."
+        )
+        raise LakeError(msg)
+    return storage
+
+
+def check_marker(storage: LocalStorage) -> None:
+    """Check that *storage* holds a lake that this version of exray can use.
+
+    Raises:
+        LakeError: There is none, its marker is damaged, or a newer exray made it.
+    """
+    root = str(storage.root)
+    if not storage.root.is_dir():
+        found = "a file" if storage.root.exists() else "nothing there"
+        msg = (
+            f"{root!r} is not a lake: expected a folder with {MARKER!r}, found {found}. Name an "
+            "existing lake, or record into this path first, which creates it."
+        )
+        raise LakeError(msg)
+    content = storage.read(MARKER)
+    if content is None:
+        msg = (
+            f"{root!r} is not a lake: it has no {MARKER!r}. Name the folder that an exray run "
+            "wrote, or a new or empty folder to start one."
+        )
+        raise LakeError(msg)
+    version = _version(content, root)
+    if version > LAYOUT_VERSION:
+        msg = (
+            f"the lake {root!r} has version {version}, newer than {LAYOUT_VERSION}, the last that "
+            "this exray knows. pip install --upgrade exray"
+        )
+        raise LakeError(msg)
+
+
+def create_marker(storage: LocalStorage) -> None:
+    """Make *storage*'s folder a lake; several processes may do so at once.
+
+    Raises:
+        LakeError: A file stands there, or a folder that holds something else.
+    """
+    if storage.root.is_dir() and storage.is_empty():
+        pass
+    elif storage.root.exists():
+        check_marker(storage)
+        return
+    marker = {"format": "exray-lake", "version": LAYOUT_VERSION}
+    storage.publish(MARKER, memoryview(f"{json.dumps(marker)}\n".encode()))
+
+
+def file_name(writer: str, sequence: int, partition: Mapping[str, str]) -> str:
+    """Return the one name that this set's rows of *partition* ever have, relative to the table.
+
+    >>> file_name("a1", 7, {"role": "edge", "dt": "2026-01-31"})
+    'role=edge/dt=2026-01-31/a1-0000000007.parquet'
+    """
+    folders = [f"{key}={quote(value, safe='')}" for key, value in partition.items()]
+    return "/".join([*folders, f"{writer}-{sequence:010d}.parquet"])
+
+
+def _version(content: bytes, root: str) -> int:
+    try:
+        marker = json.loads(content)
+    except ValueError:
+        marker = None
+    if isinstance(marker, dict):
+        version = cast("dict[str, object]", marker).get("version")
+        if isinstance(version, int) and version > 0:
+            return version
+    msg = (
+        f"the lake {root!r} has a damaged {MARKER!r}: expected JSON with a positive integer "
+        f"'version', found {content[:60]!r}. If the tables beside it are whole, write "
+        f'{{"format": "exray-lake", "version": {LAYOUT_VERSION}}} into it.'
+    )
+    raise LakeError(msg)
