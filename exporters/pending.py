@@ -1,0 +1,175 @@
+"""Records that wait for export: collected, cut into batches, bounded in size."""
+
+import time
+from collections import deque
+from dataclasses import dataclass, field
+
+from exray.schema.records import FrameRecord, Graph, LayerBlock, Run, SpanRecord, TensorBlock
+
+from .typing import RecordBatch
+
+FRAME_BYTES = 1000
+"""Python objects of a frame or an inference, roughly, besides its blocks."""
+
+SPAN_BYTES = 500
+"""A span or a metric, without its JSON."""
+
+
+@dataclass(slots=True)
+class _Open:
+    """The batch that still grows."""
+
+    runs: dict[bytes, Run] = field(default_factory=dict[bytes, Run])
+    graphs: list[Graph] = field(default_factory=list[Graph])
+    frames: list[FrameRecord] = field(default_factory=list[FrameRecord])
+    spans: list[SpanRecord] = field(default_factory=list[SpanRecord])
+    size_bytes: int = 0
+    since_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sealed:
+    """A batch that awaits its export; ``number`` counts them."""
+
+    number: int
+    batch: RecordBatch
+    size_bytes: int
+
+
+class PendingRecords:
+    """Records in the order they came, cut into batches of at least *max_bytes*.
+
+    Twice *max_bytes* is the most that is kept: then the oldest batch loses its frames and
+    spans. Runs and graphs move on to the next one, because frames without their run say
+    nothing. Not safe for threads: the owner locks.
+
+    Args:
+        max_bytes: Estimated size at which a batch is cut.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self.dropped_frames = 0
+        self.dropped_spans = 0
+        self.sealed_count = 0
+        self._max_bytes = max_bytes
+        self._open = _Open()
+        self._sealed: deque[_Sealed] = deque()
+        self._in_flight: RecordBatch | None = None
+        self._known_graphs: set[str] = set()
+
+    @property
+    def size_bytes(self) -> int:
+        """Estimated size of all that waits."""
+        return self._open.size_bytes + sum(sealed.size_bytes for sealed in self._sealed)
+
+    @property
+    def has_sealed(self) -> bool:
+        """Whether a batch is ready."""
+        return bool(self._sealed)
+
+    @property
+    def open_since_s(self) -> float | None:
+        """Monotonic time of the open batch's first record, None if it is empty."""
+        return self._open.since_s
+
+    def add_run(self, run: Run) -> None:
+        """Add *run*, or what has been learned of it since."""
+        self._open.runs[run.run_id] = run
+        self._grow(SPAN_BYTES)
+
+    def add_graph(self, graph: Graph) -> None:
+        """Add *graph*, unless its model has been added before."""
+        if graph.model_sha256 not in self._known_graphs:
+            self._known_graphs.add(graph.model_sha256)
+            self._open.graphs.append(graph)
+            self._grow(SPAN_BYTES * len(graph.ops))
+
+    def add_frame(self, frame: FrameRecord) -> None:
+        """Add *frame*."""
+        self._open.frames.append(frame)
+        self._grow(frame_bytes(frame))
+
+    def add_span(self, span: SpanRecord) -> None:
+        """Add *span*."""
+        self._open.spans.append(span)
+        self._grow(span_bytes(span))
+
+    def seal(self) -> None:
+        """Cut the open batch, if there is anything in it."""
+        done = self._open
+        if done.since_s is None:
+            return
+        batch = RecordBatch(
+            tuple(done.runs.values()), tuple(done.graphs), tuple(done.frames), tuple(done.spans)
+        )
+        self.sealed_count += 1
+        self._sealed.append(_Sealed(self.sealed_count, batch, done.size_bytes))
+        self._open = _Open()
+
+    def take(self) -> RecordBatch | None:
+        """Return the oldest batch, which stays here until `finish`; None if none is ready."""
+        self._in_flight = self._sealed[0].batch if self._sealed else None
+        return self._in_flight
+
+    def finish(self, *, exported: bool) -> None:
+        """Forget the batch taken last, or put it back."""
+        if exported and self._sealed and self._sealed[0].batch is self._in_flight:
+            self._sealed.popleft()
+        self._in_flight = None
+
+    def is_settled(self, number: int) -> bool:
+        """Tell whether all batches up to the one that was cut as *number* are gone."""
+        return not self._sealed or self._sealed[0].number > number
+
+    def unexported(self) -> int:
+        """Return how many frames and spans wait."""
+        sealed = sum(len(s.batch.frames) + len(s.batch.spans) for s in self._sealed)
+        return sealed + len(self._open.frames) + len(self._open.spans)
+
+    def _grow(self, size_bytes: int) -> None:
+        if self._open.since_s is None:
+            self._open.since_s = time.monotonic()
+        self._open.size_bytes += size_bytes
+        if self._open.size_bytes >= self._max_bytes:
+            self.seal()
+            while self.size_bytes > 2 * self._max_bytes and self._drop_oldest():
+                pass
+
+    def _drop_oldest(self) -> bool:
+        """Drop the oldest batch that nobody is exporting; False if there is none."""
+        droppable = (s for s in self._sealed if s.batch is not self._in_flight)
+        sealed = next(droppable, None)
+        if sealed is None:
+            return False
+        self._sealed.remove(sealed)
+        self.dropped_frames += len(sealed.batch.frames)
+        self.dropped_spans += len(sealed.batch.spans)
+        runs = {run.run_id: run for run in sealed.batch.runs}
+        if runs or sealed.batch.graphs:
+            self._open.runs = runs | self._open.runs
+            self._open.graphs = [*sealed.batch.graphs, *self._open.graphs]
+            self._open.since_s = self._open.since_s or time.monotonic()
+        return True
+
+
+def frame_bytes(frame: FrameRecord) -> int:
+    """Return roughly what *frame* takes in memory."""
+    blocks: list[LayerBlock | TensorBlock | None] = [*frame.tensors]
+    for inference in frame.inferences:
+        blocks += [inference.layers, inference.tensors]
+    return (
+        FRAME_BYTES * (1 + len(frame.inferences))
+        + sum(_block_bytes(block) for block in blocks if block is not None)
+        + sum(span_bytes(span) for span in frame.spans)
+        + SPAN_BYTES * len(frame.metrics)
+    )
+
+
+def span_bytes(span: SpanRecord) -> int:
+    """Return roughly what *span* takes in memory."""
+    return SPAN_BYTES + len(span.attributes_json or "") + len(span.events_json or "")
+
+
+def _block_bytes(block: LayerBlock | TensorBlock) -> int:
+    wide = block.wide_sketches.values() if isinstance(block, TensorBlock) else ()
+    return block.rows.nbytes + sum(values.nbytes for values in wide)
