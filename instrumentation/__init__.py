@@ -1,1 +1,16 @@
 """What runs beside the model: adapters, tensor summaries, frames and stages."""
+
+from .api import configure, flush, frame, instrument, record, shutdown, stage
+from .scopes import Frame, Stage
+
+__all__ = [
+    "Frame",
+    "Stage",
+    "configure",
+    "flush",
+    "frame",
+    "instrument",
+    "record",
+    "shutdown",
+    "stage",
+]

@@ -1,11 +1,17 @@
 """Doubles for tests of instrumented applications: a sink in memory, a clock that stands."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from exray.instrumentation import api
 from exray.instrumentation.clock import Clock
+from exray.instrumentation.config import Config, Level
+from exray.instrumentation.recorder import Recorder, RecordSink
 from exray.schema.records import FrameRecord, Graph, Run
 
-__all__ = ["MemorySink", "TickingClock"]
+__all__ = ["MemorySink", "TickingClock", "recording"]
 
 
 @dataclass(slots=True)
@@ -50,13 +56,62 @@ class TickingClock(Clock):
     Args:
         start_ns: First reading, nanoseconds since 1970.
         step_ns: What each reading adds.
+
+    Example:
+        >>> clock = TickingClock(start_ns=1_800_000_000_000_000_000)
+        >>> clock.now_ns(), clock.now_ns()
+        (1800000000000000000, 1800000000000001000)
     """
 
     def __init__(self, start_ns: int = 1_760_000_000 * 10**9, step_ns: int = 1000) -> None:
-        self._now_ns = start_ns
+        self._now_ns = 0
         self._step_ns = step_ns
-        super().__init__(wall_ns=lambda: start_ns, monotonic_ns=self._tick)
+        super().__init__(
+            wall_ns=lambda: start_ns - step_ns,
+            monotonic_ns=self._tick,
+            suspended_ns=lambda: 0,
+        )
 
     def _tick(self) -> int:
+        now_ns = self._now_ns
         self._now_ns += self._step_ns
-        return self._now_ns
+        return now_ns
+
+
+@contextmanager
+def recording(
+    sink: RecordSink,
+    *,
+    build: str = "test",
+    role: str = "edge",
+    level: str = "summary",
+    auto: bool = True,
+    clock: Clock | None = None,
+) -> Generator[Recorder]:
+    """Record what the application does inside the block into *sink*.
+
+    As after `exray.configure()`, but nothing of the environment or the disk is used.
+
+    Args:
+        sink: Takes the records, such as a `MemorySink`.
+        build: As in `exray.configure()`, like the following.
+        role: ``edge`` or ``reference``.
+        level: ``latency`` or ``summary``.
+        auto: Trace every model.
+        clock: Wall and monotonic time, such as a `TickingClock`.
+
+    Example:
+        >>> import exray
+        >>> sink = MemorySink()
+        >>> with recording(sink), exray.frame(input_id="cat.png"):
+        ...     exray.record("light", 0.5)
+        >>> sink.frames[0].input_id, sink.frames[0].metrics[0].value
+        ('cat.png', 0.5)
+    """
+    config = Config(build=build, role=role, lake=Path("lake"), level=Level.parse(level), auto=auto)
+    recorder = Recorder(config, sink, clock)
+    api.start(recorder)
+    try:
+        yield recorder
+    finally:
+        api.shutdown()

@@ -1,0 +1,254 @@
+"""What an application calls: configure, frame, stage, record, instrument, flush, shutdown."""
+
+import atexit
+import os
+import threading
+from pathlib import Path
+from typing import TypeVar
+
+from exray.exporters.buffer import RecordBuffer
+from exray.exporters.lake import LakeExporter
+from exray.schema.errors import ExrayError, MissingExtraError, UsageError
+from exray.schema.records import Run
+
+from .config import Level, resolve
+from .frames import RecordingFrame, frame_in_progress
+from .guard import forget_logged, guard, log_once
+from .inference import TracedModel
+from .keras_patching import patch_keras, trace_keras_model, traced_keras_model
+from .litert import Interpreter, LiteRTModel
+from .litert_patching import attach_litert_model, is_interpreter, litert_model_of, patch_litert
+from .patching import unpatch
+from .recorder import Recorder
+from .scopes import Frame, Stage
+from .stages import RecordingStage
+
+Model = TypeVar("Model")
+
+_lock = threading.RLock()
+_recorder: Recorder | None = None
+
+
+def configure(
+    *,
+    build: str | None = None,
+    role: str | None = None,
+    lake: str | os.PathLike[str] | None = None,
+    level: str | None = None,
+    auto: bool = True,
+) -> None:
+    """Start recording this process's inferences.
+
+    From here on LiteRT, ``tf.lite`` and Keras models are traced, whether their classes
+    are imported already or not. What was recorded is written every 30 s, at 64 MiB, by
+    `flush()`, before a fork and at exit; a killed process loses at most the last 30 s.
+    A second call ends the first configuration, its records written, and starts anew.
+
+    Args:
+        build: What shipped, such as ``1.4.2``. Default: ``service.version`` of
+            ``OTEL_RESOURCE_ATTRIBUTES``, else ``EXRAY_BUILD``, else ``dev``.
+        role: ``edge`` or ``reference``. Default: ``EXRAY_ROLE``, else ``edge``.
+        lake: Folder of the lake, made where there is none. Default: ``EXRAY_LAKE``, else
+            ``lake``.
+        level: ``off``, ``latency`` or ``summary``. Default: ``off`` where
+            ``OTEL_SDK_DISABLED`` is true, else ``EXRAY_LEVEL``, else ``summary``.
+        auto: Trace every model constructed or called from here on; False leaves them
+            alone but for those given to `instrument()`.
+
+    Raises:
+        UsageError: An argument is not one of the values allowed. A variable that is not,
+            or a lake that cannot be opened, is logged, and the application runs on.
+    """
+    config = resolve(build=build, role=role, lake=lake, level=level, auto=auto)
+    shutdown()
+    if config.level == Level.OFF:
+        return
+    with guard("start recording"):
+        try:
+            exporter = LakeExporter(config.lake)
+        except MissingExtraError as error:
+            log_once("lake extra", f"{error}. Nothing is recorded; the application runs on.")
+            return
+        except ExrayError as error:
+            log_once("lake", f"{error} Nothing is recorded; the application runs on.")
+            return
+        start(Recorder(config, RecordBuffer(exporter)))
+
+
+def start(recorder: Recorder) -> None:
+    """Make *recorder* the process's own and patch the runtimes; for playback and tests."""
+    global _recorder
+    with _lock:
+        shutdown()
+        forget_logged()
+        _recorder = recorder
+        patch_litert(current_recorder)
+        patch_keras(current_recorder)
+
+
+def shutdown() -> None:
+    """Write what was recorded, put every patched class back, and record no more."""
+    global _recorder
+    with _lock:
+        recorder, _recorder = _recorder, None
+        unpatch()
+    if recorder is not None:
+        with guard("end recording"):
+            recorder.shutdown()
+
+
+def flush(timeout_s: float = 30.0) -> bool:
+    """Write what was recorded so far.
+
+    Returns:
+        Whether everything was written within *timeout_s*; True where nothing is recorded.
+    """
+    recorder = _recorder
+    if recorder is None:
+        return True
+    with guard("flush the records"):
+        return recorder.flush(timeout_s)
+    return False
+
+
+def frame(input_id: str | None = None, label: object = None) -> Frame:
+    """Open a frame: one input through the pipeline.
+
+    Everything that happens inside belongs to it: inferences, stages, recorded values, the
+    application's own OpenTelemetry spans. It is open in this thread, or this task and the
+    tasks that it starts.
+
+    Args:
+        input_id: Name of the input, equal on edge and reference: it joins them. Default:
+            the hash of the model input's bytes.
+        label: True class index or name, for the accuracy.
+
+    Example:
+        >>> with frame(input_id="0001.jpg", label=3) as f:
+        ...     pass
+    """
+    recorder = _recorder
+    if recorder is not None:
+        with guard("make a frame"):
+            name = None if input_id is None else str(input_id)
+            return RecordingFrame(recorder, name, label)
+    return Frame()
+
+
+def stage(name: str) -> Stage:
+    """Open a stage: a named step of the open frame, outside the model.
+
+    Outside a frame it records nothing.
+    """
+    if _recorder is not None:
+        with guard("make a stage"):
+            current = frame_in_progress()
+            if current is not None:
+                return RecordingStage(current, str(name))
+    return Stage()
+
+
+def record(name: str, value: object) -> None:
+    """Record a number (as a metric) or an array (summarised) with the open frame."""
+    if _recorder is None:
+        return
+    with guard("record a value"):
+        current = frame_in_progress()
+        if current is None:
+            log_once("record", f"exray.record({name!r}) outside exray.frame() records nothing.")
+            return
+        current.custom(str(name), value)
+
+
+def instrument(
+    model: Model,
+    *,
+    path: str | os.PathLike[str] | None = None,
+    preserved: bool = False,
+    init_ns: int | None = None,
+) -> Model:
+    """Trace one model object that exists already, and return it.
+
+    A LiteRT or ``tf.lite`` interpreter keeps its intermediate tensors only if it was
+    constructed so; one that was not is traced at its inputs and outputs, and the log
+    says so. One that is traced already stays as it is.
+
+    Args:
+        model: An interpreter or a Keras model.
+        path: Its model file; without it layers and file are unknown.
+        preserved: The interpreter was constructed with
+            ``experimental_preserve_all_tensors=True``.
+        init_ns: Time that loading it took, nanoseconds.
+    """
+    recorder = _recorder
+    if recorder is None:
+        log_once("instrument", "exray.instrument() before exray.configure() traces nothing.")
+        return model
+    with guard("instrument a model"):
+        if is_interpreter(model):
+            _instrument_interpreter(recorder, model, path, preserved, init_ns)
+        elif any(base.__module__.startswith("keras.") for base in type(model).__mro__):
+            file = None if path is None else Path(path)
+            trace_keras_model(recorder, model, path=file, init_ns=init_ns)
+        else:
+            msg = (
+                f"exray.instrument() got {type(model).__module__}.{type(model).__qualname__}; "
+                "expected a LiteRT or tf.lite Interpreter, or a Keras model"
+            )
+            raise UsageError(msg)
+    return model
+
+
+def _instrument_interpreter(
+    recorder: Recorder,
+    interpreter: Interpreter,
+    path: str | os.PathLike[str] | None,
+    preserved: bool,
+    init_ns: int | None,
+) -> None:
+    if litert_model_of(interpreter) is not None:
+        return
+    if recorder.summarises and not (preserved and path):
+        log_once(
+            "instrument boundary",
+            "this Interpreter exists already, and keeps its layers' tensors only if told so at "
+            "construction: its inputs, outputs and times are recorded, its layers are not. For "
+            "layers, construct it after exray.configure(), or with "
+            "experimental_preserve_all_tensors=True and exray.instrument(interpreter, "
+            "path='model.tflite', preserved=True).",
+        )
+    traced = LiteRTModel(
+        recorder,
+        interpreter,
+        content=path,
+        preserved=preserved,
+        init_ns=init_ns,
+    )
+    attach_litert_model(interpreter, traced)
+
+
+def run_of(model: object) -> Run | None:
+    """Return the run that a traced model's executions are recorded as, once there was one."""
+    traced: TracedModel | None = (
+        litert_model_of(model) if is_interpreter(model) else traced_keras_model(model)
+    )
+    return None if traced is None else traced.run
+
+
+def current_recorder() -> Recorder | None:
+    """Return the process's recorder, None while nothing is recorded."""
+    return _recorder
+
+
+def _after_fork_in_child() -> None:
+    """A child is a process of its own, and so has runs of its own."""
+    global _lock
+    _lock = threading.RLock()
+    if _recorder is not None:
+        with guard("go on in a forked process"):
+            _recorder.restart()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+atexit.register(shutdown)

@@ -1,0 +1,151 @@
+"""Tensors seen in a frame, turned into rows of summaries."""
+
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exray.schema.identity import (
+    new_span_ids as new_span_ids,  # noqa: PLC0414 - adapters take it from here, with Carrier
+)
+from exray.schema.records import TENSOR_ROW, TensorBlock, TensorSite
+from exray.schema.statistics import summarize_into
+
+from .guard import log_once
+
+WIDE_ROLES = frozenset({"raw", "input", "output"})
+"""Roles whose row keeps the 256-value sketch beside the 64-value one."""
+
+WAITING_BYTES = 64 * 1024 * 1024
+"""Most that copies of one frame's tensors may take before their summary: a 12-megapixel
+photograph and what becomes of it."""
+
+Array = NDArray[Any]
+"""A tensor of any shape and element type, as the runtime holds it."""
+
+
+def span_id_int(span_id: bytes) -> int:
+    """Return the 8 bytes of an id as the native integer that blocks hold."""
+    return int(np.frombuffer(span_id, np.uint64)[0])
+
+
+def new_span_id_int() -> int:
+    """Return a new span's id as the native integer that blocks hold."""
+    return int(new_span_ids(1)[0])
+
+
+@dataclass(slots=True)
+class Carrier:
+    """The span that carries a tensor; its duration may be filled in later (-1 until then)."""
+
+    span_id: int
+    parent_span_id: int
+    start_ns: int
+    dur_ns: int = -1
+
+
+class TensorRecorder:
+    """Summaries of the tensors of one frame or one inference.
+
+    Args:
+        capacity: Rows expected; more are taken as they come.
+    """
+
+    def __init__(self, capacity: int = 4) -> None:
+        self._rows = np.zeros(max(capacity, 1), TENSOR_ROW)
+        self._sites: list[TensorSite] = []
+        self._carriers: list[Carrier] = []
+        self._wide: dict[int, NDArray[np.float32]] = {}
+
+    def __len__(self) -> int:
+        return len(self._sites)
+
+    def add(self, site: TensorSite, array: Array, carrier: Carrier, family: int) -> None:
+        """Summarise *array* and remember which span carries it.
+
+        Args:
+            site: Where it was seen; says how to dequantize it.
+            array: Any shape and dtype.
+            carrier: The span that carries it.
+            family: Sketch family of the frame's input, 0..15.
+        """
+        row = len(self._sites)
+        if row == len(self._rows):
+            self._rows = np.concatenate([self._rows, np.zeros(len(self._rows), TENSOR_ROW)])
+        wide = summarize_into(self._rows, row, array, quantization=site.quantization, family=family)
+        if site.role in WIDE_ROLES:
+            self._wide[row] = wide
+        self._sites.append(site)
+        self._carriers.append(carrier)
+
+    def forget_after(self, count: int) -> None:
+        """Keep the first *count* tensors, where reading the others was cut short."""
+        del self._sites[count:], self._carriers[count:]
+        self._wide = {row: wide for row, wide in self._wide.items() if row < count}
+
+    def block(self) -> TensorBlock:
+        """Return what was recorded, with the carriers' times as they stand now."""
+        rows = self._rows[: len(self._sites)]
+        rows["site"] = np.arange(len(rows))
+        rows["span_id"] = np.array([c.span_id for c in self._carriers], np.uint64)
+        rows["parent_span_id"] = np.array([c.parent_span_id for c in self._carriers], np.uint64)
+        rows["start_ns"] = np.array([c.start_ns for c in self._carriers], np.int64)
+        rows["dur_ns"] = np.array([c.dur_ns for c in self._carriers], np.int64)
+        return TensorBlock(self._sites, rows, self._wide)
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A tensor copied when it was seen."""
+
+    site: TensorSite
+    array: Array
+    carrier: Carrier
+
+
+class FrameTensors:
+    """The tensors that a frame sees outside its models, from any thread.
+
+    They are copied when they are seen, because the application may write to them next, and
+    summarised later: when the frame knows its input, and with it the sketch family, and
+    when no stage is open whose time the summary would add to.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._recorder = TensorRecorder()
+        self._waiting: list[_Waiting] = []
+        self._waiting_bytes = 0
+
+    def add(self, site: TensorSite, array: Array, carrier: Carrier, family: int | None) -> None:
+        """Take *array*, which is a copy; *family* is None while it is not known."""
+        with self._lock:
+            if self._waiting_bytes + array.nbytes > WAITING_BYTES and family is None:
+                log_once(
+                    "waiting tensors",
+                    f"tensor {site.name!r} ({array.nbytes} bytes) is not recorded: more than "
+                    f"{WAITING_BYTES} bytes wait in a frame whose input is not known yet. Name "
+                    "it: exray.frame(input_id=...).",
+                )
+                return
+            self._waiting.append(_Waiting(site, array, carrier))
+            self._waiting_bytes += array.nbytes
+            if family is not None and self._waiting_bytes > WAITING_BYTES:
+                self._summarise(family)
+
+    def summarise(self, family: int) -> None:
+        """Turn what waits into rows."""
+        with self._lock:
+            self._summarise(family)
+
+    def _summarise(self, family: int) -> None:
+        waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
+        for seen in waiting:
+            self._recorder.add(seen.site, seen.array, seen.carrier, family)
+
+    def blocks(self) -> list[TensorBlock]:
+        """Return the rows as one block, or none."""
+        with self._lock:
+            return [self._recorder.block()] if len(self._recorder) else []

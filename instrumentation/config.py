@@ -1,0 +1,152 @@
+"""What the user can set, where it comes from, and what it means.
+
+An explicit argument comes before the environment (OpenTelemetry's variables first, then
+exray's own), and that before the default:
+
+=============  ==========================================  ==================  =========
+argument       OpenTelemetry                               exray               default
+=============  ==========================================  ==================  =========
+``build``      ``OTEL_RESOURCE_ATTRIBUTES`` service.version ``EXRAY_BUILD``     ``dev``
+``role``       —                                           ``EXRAY_ROLE``      ``edge``
+``lake``       —                                           ``EXRAY_LAKE``      ``lake``
+``level``      ``OTEL_SDK_DISABLED=true`` means ``off``    ``EXRAY_LEVEL``     ``summary``
+=============  ==========================================  ==================  =========
+
+A wrong argument is an error. A wrong variable is logged, and the default taken: whoever
+sets a device's environment must not be able to stop its application.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import TypeVar
+
+from opentelemetry.sdk.resources import OTELResourceDetector
+
+from exray.schema.errors import UsageError
+
+from .guard import log_once
+
+ROLES = ("edge", "reference")
+
+LATER_LEVELS = ("distribution", "full")
+"""Levels that are defined but that this version does not have."""
+
+Choice = TypeVar("Choice")
+
+
+class Level(IntEnum):
+    """How much is kept of a frame; each level holds those before it."""
+
+    OFF = 0
+    """Nothing is patched or recorded."""
+    LATENCY = 1
+    """Frames, stages and inferences with their times, and the hash of the output."""
+    SUMMARY = 2
+    """And a summary of every tensor."""
+
+    @classmethod
+    def parse(cls, text: str) -> "Level":
+        """Return the level named *text*.
+
+        Raises:
+            UsageError: There is no such level, or not in this version.
+        """
+        name = str(text).lower()
+        names = [str(level) for level in cls]
+        if name in names:
+            return cls[name.upper()]
+        if name in LATER_LEVELS:
+            msg = (
+                f"level {name!r} is not available in this version of exray; the highest available "
+                f"is {names[-1]!r}"
+            )
+        else:
+            msg = f"level {text!r} is unknown; expected one of {', '.join(names)}"
+        raise UsageError(msg)
+
+    def __str__(self) -> str:
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Resolved settings of one `exray.configure()`."""
+
+    build: str
+    role: str
+    lake: Path
+    level: Level
+    auto: bool
+
+
+def resolve(
+    *,
+    build: str | None = None,
+    role: str | None = None,
+    lake: str | os.PathLike[str] | None = None,
+    level: str | None = None,
+    auto: bool = True,
+) -> Config:
+    """Complete the arguments from the environment and the defaults.
+
+    Raises:
+        UsageError: An argument is not one of those allowed.
+    """
+    disabled = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+    if level is None and disabled:
+        level = str(Level.OFF)
+    return Config(
+        build=_declared_build() if build is None else _parse_build(build),
+        role=_from_environment("EXRAY_ROLE", _parse_role, "edge")
+        if role is None
+        else _parse_role(role),
+        # Absolute: an application may change its folder before the first commit.
+        lake=(
+            _from_environment("EXRAY_LAKE", _parse_lake, "lake")
+            if lake is None
+            else _parse_lake(lake)
+        ).absolute(),
+        level=_from_environment("EXRAY_LEVEL", Level.parse, "summary")
+        if level is None
+        else Level.parse(level),
+        auto=auto,
+    )
+
+
+def _from_environment(name: str, parse: Callable[[str], Choice], default: str) -> Choice:
+    """Return what variable *name* says; an empty one says nothing, as OpenTelemetry has it."""
+    text = os.environ.get(name, "").strip()
+    try:
+        return parse(text or default)
+    except UsageError as error:
+        log_once(name, f"{name}={text!r} is ignored: {error}. {default!r} is used instead.")
+        return parse(default)
+
+
+def _declared_build() -> str:
+    version = OTELResourceDetector().detect().attributes.get("service.version")
+    return str(version or "") or os.environ.get("EXRAY_BUILD", "").strip() or "dev"
+
+
+def _parse_build(build: object) -> str:
+    if not isinstance(build, str) or not build.strip():
+        msg = f"build {build!r} is no name; expected a text that is not empty, such as '1.4.2'"
+        raise UsageError(msg)
+    return build
+
+
+def _parse_role(role: object) -> str:
+    if role not in ROLES:
+        msg = f"role {role!r} is unknown; expected one of {', '.join(ROLES)}"
+        raise UsageError(msg)
+    return str(role)
+
+
+def _parse_lake(lake: object) -> Path:
+    if not isinstance(lake, str | os.PathLike) or not os.fspath(lake):
+        msg = f"lake {lake!r} is no path; expected the lake's folder, such as 'lake'"
+        raise UsageError(msg)
+    return Path(os.fsdecode(os.fspath(lake)))

@@ -1,0 +1,94 @@
+"""The one guard around everything that exray does inside somebody else's program.
+
+Instrumentation must never raise into the application. Whatever happens under the guard
+is logged once per place and kind, then swallowed. The project's own tests set
+``EXRAY_GUARD=raise`` so that a swallowed mistake cannot hide from them.
+"""
+
+import logging
+import os
+import traceback
+from types import TracebackType
+
+logger = logging.getLogger("exray")
+
+_logged: dict[str, object] = {}
+
+
+class guard:  # noqa: N801 - reads as a statement: with guard("open a frame"): ...
+    """Swallow and log once whatever goes wrong while doing something.
+
+    What is no `Exception` (KeyboardInterrupt, SystemExit) is the host's and passes.
+
+    Args:
+        doing: What is being attempted, as the log line will say it: "record a frame".
+
+    Raises:
+        Exception: Only where ``EXRAY_GUARD=raise``, for exray's own tests.
+    """
+
+    __slots__ = ("_doing",)
+
+    def __init__(self, doing: str) -> None:
+        self._doing = doing
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        if not isinstance(error, Exception) or os.environ.get("EXRAY_GUARD") == "raise":
+            return False
+        _report(self._doing, error)
+        return True
+
+
+def _report(doing: str, error: Exception) -> None:
+    try:
+        log_once(
+            f"{doing}:{type(error).__name__}",
+            f"exray could not {doing}: {error_text(error)}. The application is not affected; "
+            "further failures of this kind are not logged.",
+            error=error,
+        )
+    except Exception:  # noqa: BLE001 - a log handler of the application that raises
+        return
+
+
+def log_once(key: str, message: str, *, error: BaseException | None = None) -> None:
+    """Log a warning the first time *key* is seen in this process.
+
+    The traceback of *error* goes to level DEBUG: an application's log should hold one
+    line of exray's trouble, not forty. It goes there as text. A handler that keeps
+    records would with ``exc_info`` keep every object of every frame alive, and an
+    interpreter with a living reference into its memory refuses to run.
+    """
+    token = object()
+    if _logged.setdefault(key, token) is not token:
+        return
+    logger.warning(message)
+    if error is not None and logger.isEnabledFor(logging.DEBUG):
+        lines = traceback.format_exception(type(error), error, error.__traceback__)
+        logger.debug("traceback of the failure above:\n%s", "".join(lines))
+
+
+def forget_logged() -> None:
+    """Let every message be logged again; for tests and for a new configuration."""
+    _logged.clear()
+
+
+TEXT_LIMIT = 1000
+"""Characters kept of an error's message: some hold a whole graph."""
+
+
+def error_text(error: BaseException) -> str:
+    """Return type and message of an error, whatever its ``__str__`` does."""
+    try:
+        text = f"{type(error).__name__}: {error}".removesuffix(": ")
+    except Exception:  # noqa: BLE001 - __str__ is the application's
+        return type(error).__name__
+    return text if len(text) <= TEXT_LIMIT else f"{text[:TEXT_LIMIT]}..."

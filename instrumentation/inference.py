@@ -1,0 +1,274 @@
+"""One execution of one model, whatever its runtime."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import numpy as np
+import xxhash
+
+from exray.schema.identity import new_span_id, tensor_hash
+from exray.schema.records import Graph, InferenceRecord, LayerBlock, Run, TensorSite
+
+from .capture import Array, Carrier, TensorRecorder, new_span_id_int, span_id_int
+from .frames import RecordingFrame, frame_in_progress
+from .guard import guard
+from .recorder import Recorder
+
+Result = TypeVar("Result")
+
+Seen = list[tuple[TensorSite, Array]]
+"""Model inputs or outputs in the model's order: where each is seen, and its value."""
+
+
+class Execution(ABC):
+    """How to read the tensors of one execution."""
+
+    @abstractmethod
+    def read_inputs(self) -> Seen:
+        """Return the model inputs as they stand before the call."""
+
+    @abstractmethod
+    def read_outputs(self) -> Seen:
+        """Return the model outputs as they stand after the call."""
+
+    @abstractmethod
+    def read_layers(
+        self, recorder: TensorRecorder, inference: Carrier, family: int
+    ) -> LayerBlock | None:
+        """Summarise every layer's outputs into *recorder* and return the layers' spans."""
+
+
+class TracedModel(ABC):
+    """An instrumented model, which knows its run.
+
+    It may be kept as an attribute of the model itself, and so must hold the model weakly:
+    in a cycle, a dropped model would keep its memory until the collector runs.
+
+    Args:
+        recorder: Takes what is recorded.
+    """
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.recorder = recorder
+        self.run: Run | None = None
+        self.graph: Graph | None = None
+        self._generation: object = None
+        self._announced = False
+        self._sites: Sequence[TensorSite] = ()
+
+    def __reduce__(self) -> tuple[type[None], tuple[()]]:
+        """Copy and pickle as None: a copied model is another one, and traces itself."""
+        return type(None), ()
+
+    @abstractmethod
+    def describe(self, run: Run) -> Graph | None:
+        """Fill in the model's identity in *run*; return its graph where it has one."""
+
+    def ensure_run(self) -> Run:
+        """Return the model's run in this process, opened at its first invocation."""
+        recorder, run = self.recorder, self.run
+        if run is None or self._generation is not recorder.generation:
+            with recorder.opening:
+                if self.run is None or self._generation is not recorder.generation:
+                    self._open_run(recorder)
+                run = self.run
+        assert run is not None
+        if not self._announced:
+            with guard("announce a run"):
+                recorder.begin_run(run, self.graph)
+                self._announced = True
+        return run
+
+    def _open_run(self, recorder: Recorder) -> None:
+        run = recorder.open_run()
+        with guard("describe a model"):
+            self.graph = self.describe(run)
+        self._announced = False
+        self.run, self._generation = run, recorder.generation
+
+    def rebind(self, recorder: Recorder) -> None:
+        """Record with *recorder* from here on: the next invocation opens a new run."""
+        self.recorder = recorder
+
+    def share_sites(self, sites: Sequence[TensorSite]) -> Sequence[TensorSite]:
+        """Return the list of an earlier execution if it is the same: exporters go by list."""
+        known = self._sites
+        if len(known) == len(sites) and all(a is b for a, b in zip(known, sites, strict=True)):
+            return known
+        self._sites = sites
+        return sites
+
+
+def trace_call(model: TracedModel, execution: Execution, call: Callable[[], Result]) -> Result:
+    """Run *call*, which executes *model* once, as an inference of the open frame.
+
+    Without an open frame the inference is a frame of its own. Whatever *call* returns or
+    raises is passed on untouched.
+
+    Args:
+        model: The model that is executed.
+        execution: Reads the inputs before the call, outputs and layers after it.
+        call: The application's own call.
+    """
+    inference = Inference(model, execution)
+    start_ns: int | None = None
+    with guard("begin an inference"):
+        inference.begin()
+        start_ns = inference.clock_ns()
+    try:
+        result = call()
+    except BaseException as error:
+        inference.finish(start_ns, error)
+        raise
+    inference.finish(start_ns, None)
+    return result
+
+
+class Inference:
+    """The state of one execution between its beginning and its end.
+
+    Args:
+        model: The model that is executed.
+        execution: Reads its tensors.
+    """
+
+    def __init__(self, model: TracedModel, execution: Execution) -> None:
+        self._model = model
+        self._execution = execution
+        self._recorder = model.recorder
+        self._inputs: Seen = []
+        self._frame: RecordingFrame | None = None
+        self._own_frame: RecordingFrame | None = None
+
+    def clock_ns(self) -> int:
+        """Return monotonic nanoseconds of the recorder's clock."""
+        return self._recorder.clock.monotonic_ns()
+
+    def begin(self, start_ns: int | None = None) -> None:
+        """Open a frame where there is none, and see the model input.
+
+        Args:
+            start_ns: Monotonic time at which the execution began, where it is over already.
+        """
+        try:
+            with guard("open a run"):
+                self._model.ensure_run()
+            frame = frame_in_progress()
+            if frame is None:
+                frame = self._own_frame = RecordingFrame(self._recorder, None, start_ns=start_ns)
+                frame.__enter__()
+            if frame.is_open:
+                self._frame = frame
+                self._see_inputs(frame)
+        except BaseException as error:
+            self._close_own_frame(error)
+            raise
+
+    def _see_inputs(self, frame: RecordingFrame) -> None:
+        before_ns = self.clock_ns()
+        with guard("read a model's inputs"):
+            if self._recorder.summarises or frame.family is None:
+                self._inputs = self._execution.read_inputs()
+        if frame.family is None:
+            frame.name_input(
+                input_id_from_arrays([array for _, array in self._inputs])
+                if self._inputs
+                else frame.span_id.hex()
+            )
+        frame.overhead_ns += self.clock_ns() - before_ns
+        frame.summarise()
+
+    def finish(self, start_ns: int | None, error: BaseException | None) -> None:
+        """End the execution now; what the application's call did stands, whatever happens."""
+        dur_ns: int | None = None
+        with guard("end an inference"):
+            dur_ns = self.clock_ns() - start_ns if start_ns is not None else None
+        if start_ns is None or dur_ns is None:
+            self._close_own_frame(error)
+        else:
+            self.end(start_ns, dur_ns, error)
+
+    def end(self, start_ns: int, dur_ns: int, error: BaseException | None) -> None:
+        """Record what the execution left behind; close the frame if it is our own.
+
+        Args:
+            start_ns: Monotonic time at which the execution began.
+            dur_ns: How long it took.
+            error: What it raised.
+        """
+        try:
+            with guard("record an inference"):
+                if self._frame is not None and self._frame.is_open:
+                    before_ns = self.clock_ns()
+                    self._record(self._frame, start_ns, dur_ns, error)
+                    self._frame.overhead_ns += self.clock_ns() - before_ns
+        finally:
+            self._close_own_frame(error)
+
+    def _close_own_frame(self, error: BaseException | None) -> None:
+        if self._own_frame is not None:
+            self._own_frame.__exit__(None if error is None else type(error), error, None)
+
+    def _record(
+        self, frame: RecordingFrame, start_ns: int, dur_ns: int, error: BaseException | None
+    ) -> None:
+        start_ns += self._recorder.clock.offset_ns
+        record = InferenceRecord(
+            run=self._model.ensure_run(), span_id=new_span_id(), start_ns=start_ns, dur_ns=dur_ns
+        )
+        frame.inferences.append(record)
+        if error is not None:
+            return
+        outputs: Seen = []
+        with guard("read a model's outputs"):
+            outputs = self._execution.read_outputs()
+        if outputs:
+            site, array = outputs[0]
+            frame.output_hash = tensor_hash(array)
+            frame.output_quantization = site.quantization
+        if self._recorder.summarises:
+            self._summarise(record, outputs, span_id_int(frame.span_id), frame.family or 0)
+
+    def _summarise(
+        self, record: InferenceRecord, outputs: Seen, parent_span_id: int, family: int
+    ) -> None:
+        """See inputs, layers and outputs, in this order; what fails leaves the others."""
+        graph = self._model.graph
+        ops = len(graph.ops) if graph is not None else 0
+        tensors = TensorRecorder(len(self._inputs) + ops + len(outputs))
+        span_id = span_id_int(record.span_id)
+        start_ns, end_ns = record.start_ns, record.start_ns + record.dur_ns
+        carrier = Carrier(span_id, parent_span_id, start_ns, record.dur_ns)
+        with guard("summarise tensors"):
+            for position, (site, array) in enumerate(self._inputs):
+                # A span carries one tensor: the inference its first input, children the others.
+                own = Carrier(new_span_id_int(), span_id, start_ns, 0) if position else carrier
+                tensors.add(site, array, own, family)
+        seen = len(tensors)
+        with guard("summarise tensors"):
+            record.layers = self._execution.read_layers(tensors, carrier, family)
+        if record.layers is None:
+            tensors.forget_after(seen)
+        with guard("summarise tensors"):
+            for site, array in outputs:
+                tensors.add(site, array, Carrier(new_span_id_int(), span_id, end_ns, 0), family)
+        block = tensors.block()
+        block.sites = self._model.share_sites(block.sites)
+        record.tensors = block
+
+
+def input_id_from_arrays(arrays: Sequence[Array]) -> str:
+    """Return the hex XXH3-64 of the model input's bytes, inputs in the model's order."""
+    digest = xxhash.xxh3_64()
+    for array in arrays:
+        if array.dtype.hasobject:  # strings: their bytes, not the addresses of objects
+            digest.update(repr(array.tolist()).encode("utf-8", "surrogatepass"))
+        else:
+            digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def layout_of(shape: Sequence[int]) -> str | None:
+    """Return ``nhwc`` for a rank that images have, None where the meaning is not known."""
+    return "nhwc" if len(shape) == 4 else None

@@ -1,0 +1,274 @@
+"""LiteRT and ``tf.lite`` interpreters, traced through preserved tensors.
+
+The interpreter keeps intermediate tensors only if it is told so when it is constructed.
+Without that, `get_tensor` on an intermediate returns stale values and no error, so they
+are never read: such an interpreter is traced at its inputs and outputs alone.
+"""
+
+import os
+import weakref
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from exray.schema.identity import new_span_ids
+from exray.schema.records import (
+    LAYER_ROW,
+    Graph,
+    LayerBlock,
+    LayerSite,
+    Quantization,
+    Run,
+    TensorSite,
+)
+
+from .capture import Array, Carrier, TensorRecorder, new_span_id_int
+from .guard import guard, log_once
+from .inference import Execution, Seen, TracedModel, layout_of
+from .litert_identity import (
+    UNKNOWN,
+    ModelFile,
+    delegate_names,
+    digest_of_details,
+    kernels_from_operators,
+    kernels_from_options,
+    model_file,
+    runtime_of,
+)
+from .recorder import Recorder
+from .tflite_file import TfliteTensor
+
+MOST_SITES = 10_000
+"""Places remembered of a model: one whose shapes vary with each input has no end of them."""
+
+Details = Mapping[str, Any]
+"""What an interpreter tells of one of its tensors."""
+
+
+class Interpreter(Protocol):
+    """The part of ``ai_edge_litert`` and ``tf.lite`` interpreters that is read here."""
+
+    def get_input_details(self) -> list[dict[str, Any]]:
+        """Return the model inputs' details."""
+        ...
+
+    def get_output_details(self) -> list[dict[str, Any]]:
+        """Return the model outputs' details."""
+        ...
+
+    def get_tensor(self, tensor_index: int, subgraph_index: int = 0) -> Array:
+        """Return a copy of a tensor."""
+        ...
+
+
+class LiteRTModel(TracedModel, Execution):
+    """One interpreter that is traced.
+
+    Args:
+        recorder: Takes what is recorded.
+        interpreter: Held weakly; the tracer lives as its attribute.
+        content: The model file, or its bytes; None where it is not known.
+        preserved: Whether the interpreter was constructed with preserved tensors.
+        options: Constructor arguments, None where nobody saw them.
+        init_ns: Time that the construction took.
+    """
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        interpreter: Interpreter,
+        *,
+        content: str | os.PathLike[str] | bytes | None,
+        preserved: bool,
+        options: Mapping[str, Any] | None = None,
+        init_ns: int | None = None,
+    ) -> None:
+        super().__init__(recorder)
+        self._interpreter = weakref.ref(interpreter)
+        self._preserved = preserved
+        self._init_ns = init_ns
+        self._kernels = None if options is None else kernels_from_options(options)
+        self._threads: int | None = (options or {}).get("num_threads")
+        self._delegates = delegate_names(getattr(interpreter, "_delegates", None))
+        self._file: ModelFile | None = None
+        with guard("read a model file"):
+            self._file = model_file(content)
+        self._details: dict[str, Sequence[Details]] = {}
+        self._sites_seen: dict[tuple[str, int, int, tuple[int, ...]], TensorSite] = {}
+
+    @property
+    def interpreter(self) -> Interpreter:
+        """The interpreter, which lives while it is invoked."""
+        interpreter = self._interpreter()
+        if interpreter is None:
+            msg = "the interpreter was dropped while its tensors were read"
+            raise ReferenceError(msg)
+        return interpreter
+
+    # --- identity ----------------------------------------------------------------------
+
+    def describe(self, run: Run) -> Graph | None:
+        """Fill in the model's identity from its file, else from the interpreter's details."""
+        run.model_format = "tflite"
+        run.runtime_name, run.runtime_version = runtime_of(type(self.interpreter))
+        run.threads, run.delegate, run.init_ns = self._threads, self._delegates, self._init_ns
+        file = self._file
+        if file is None:
+            edge = [*self.details("input"), *self.details("output")]
+            run.model_name, run.model_sha256 = UNKNOWN, digest_of_details(edge)
+        else:
+            run.model_name, run.model_sha256 = file.name, file.sha256
+        graph = file.graph if file is not None else None
+        if graph is not None:
+            run.model_precision = graph.precision
+        elif self.details("input"):
+            run.model_precision = np.dtype(self.details("input")[0]["dtype"]).name
+        run.kernels = UNKNOWN
+        with guard("tell an interpreter's kernels"):
+            run.kernels = self._kernels or kernels_from_operators(self.interpreter)
+        return graph.graph if graph is not None else None
+
+    def rebind(self, recorder: Recorder) -> None:
+        """Record with *recorder* from here on."""
+        if recorder.summarises and not self.recorder.summarises and not self._preserved:
+            log_once(
+                "layers after latency",
+                "an Interpreter that was constructed at level 'latency' does not preserve its "
+                "layers' tensors: at level 'summary' its inputs and outputs are summarised, its "
+                "layers are not. Construct it anew after exray.configure().",
+            )
+        super().rebind(recorder)
+
+    # --- tensors -----------------------------------------------------------------------
+
+    def details(self, role: str) -> Sequence[Details]:
+        """Return the details of the model's inputs or outputs; only their shapes vary."""
+        details = self._details.get(role)
+        if details is None:
+            interpreter = self.interpreter
+            details = (
+                interpreter.get_input_details()
+                if role == "input"
+                else interpreter.get_output_details()
+            )
+            self._details[role] = details
+        return details
+
+    def read(self, tensor_index: int, subgraph: int = 0) -> Array:
+        """Return a copy of one tensor."""
+        return self.interpreter.get_tensor(tensor_index, subgraph)
+
+    def read_inputs(self) -> Seen:
+        """Return copies of the model inputs."""
+        return self._read_edge("input")
+
+    def read_outputs(self) -> Seen:
+        """Return copies of the model outputs."""
+        return self._read_edge("output")
+
+    def _read_edge(self, role: str) -> Seen:
+        seen: Seen = []
+        for position, detail in enumerate(self.details(role)):
+            array = self.read(int(detail["index"]))
+            seen.append((self.edge_site(role, position, detail, array), array))
+        return seen
+
+    def edge_site(
+        self, role: str, position: int, detail: Details, array: Array, subgraph: int = 0
+    ) -> TensorSite:
+        """Return the site of a model input or output, the same object for the same shape."""
+        key = (role, subgraph, position, array.shape)
+        site = self._sites_seen.get(key)
+        if site is None:
+            site = self._remember(key, site_from_details(role, position, detail, array))
+        return site
+
+    def _remember(self, key: tuple[str, int, int, tuple[int, ...]], site: TensorSite) -> TensorSite:
+        if len(self._sites_seen) >= MOST_SITES:
+            self._sites_seen.clear()
+        self._sites_seen[key] = site
+        return site
+
+    def read_layers(
+        self, recorder: TensorRecorder, inference: Carrier, family: int
+    ) -> LayerBlock | None:
+        """Summarise every operator's outputs; None where tensors were not preserved."""
+        file = self._file
+        if not self._preserved or file is None or file.graph is None:
+            return None
+        rows = np.zeros(len(file.layers), LAYER_ROW)
+        rows["site"] = np.arange(len(rows))
+        rows["span_id"] = new_span_ids(len(rows))
+        rows["start_ns"] = inference.start_ns
+        rows["dur_ns"] = -1  # preserved tensors say nothing of an operator's time
+        span_ids: list[int] = rows["span_id"].tolist()
+        for span_id, layer, outputs in zip(span_ids, file.layers, file.graph.layers, strict=True):
+            span = Carrier(span_id, inference.span_id, inference.start_ns)
+            self._see_outputs(layer, outputs, recorder, span, family)
+        return LayerBlock(file.layers, rows)
+
+    def _see_outputs(
+        self,
+        layer: LayerSite,
+        outputs: Sequence[TfliteTensor],
+        recorder: TensorRecorder,
+        span: Carrier,
+        family: int,
+    ) -> None:
+        """Summarise one operator's outputs: its span carries the first, children the others."""
+        for position, info in enumerate(outputs):
+            try:
+                array = self.read(info.index)
+            except (ValueError, RuntimeError):
+                continue  # a branch not taken, a constant folded away, a resource handle
+            carrier = span
+            if position:
+                carrier = Carrier(new_span_id_int(), span.span_id, span.start_ns, 0)
+            recorder.add(self._layer_site(layer, position, info, array), array, carrier, family)
+
+    def _layer_site(
+        self, layer: LayerSite, position: int, info: TfliteTensor, array: Array
+    ) -> TensorSite:
+        key = ("layer", 0, info.index, array.shape)
+        site = self._sites_seen.get(key)
+        if site is not None:
+            return site
+        return self._remember(
+            key,
+            TensorSite(
+                "layer",
+                info.name,
+                position,
+                array.dtype.name,
+                array.shape,
+                layout_of(array.shape),
+                info.quantization,
+                layer,
+            ),
+        )
+
+
+def site_from_details(role: str, position: int, detail: Details, array: Array) -> TensorSite:
+    """Return the site of a model input or output that the interpreter describes."""
+    return TensorSite(
+        role,
+        str(detail["name"]),
+        position,
+        array.dtype.name,
+        array.shape,
+        layout_of(array.shape),
+        quantization_from_details(detail),
+    )
+
+
+def quantization_from_details(detail: Details) -> Quantization | None:
+    """Return the quantization of a tensor that the interpreter describes, None without one."""
+    parameters = detail["quantization_parameters"]
+    if not len(parameters["scales"]):
+        return None
+    return Quantization(
+        tuple(map(float, parameters["scales"])),
+        tuple(map(int, parameters["zero_points"])),
+        int(parameters["quantized_dimension"]),
+    )

@@ -1,0 +1,158 @@
+"""The recorder: one configuration, its runs, and the road to the exporter."""
+
+import threading
+from collections import Counter
+from typing import Protocol
+
+from exray.schema.identity import new_run_id
+from exray.schema.records import FrameRecord, Graph, Run
+
+from .clock import Clock
+from .config import Config, Level
+from .environment import read_environment
+from .guard import log_once
+
+WAITING_FRAMES = 1000
+"""Frames kept that closed before the process ran its first model, as after a failed decode."""
+
+
+class RecordSink(Protocol):
+    """Takes complete records; never raises and never waits but in `flush`."""
+
+    def add_run(self, run: Run) -> None:
+        """Take a run, new or with what has been learned since."""
+        ...
+
+    def add_graph(self, graph: Graph) -> None:
+        """Take a model's operators."""
+        ...
+
+    def add_frame(self, frame: FrameRecord) -> None:
+        """Take a complete frame."""
+        ...
+
+    def flush(self, timeout_s: float) -> bool:
+        """Write everything taken so far; return whether that was done in time."""
+        ...
+
+    def shutdown(self) -> None:
+        """Write everything and take no more."""
+        ...
+
+
+class Recorder:
+    """Opens runs, numbers frames, and hands on what is complete.
+
+    Args:
+        config: Resolved settings.
+        sink: Where complete records go.
+        clock: Wall and monotonic time.
+    """
+
+    def __init__(self, config: Config, sink: RecordSink, clock: Clock | None = None) -> None:
+        self.config = config
+        self.clock = clock or Clock()
+        self.open = True
+        """Whether it takes records still."""
+        self.preprocess_json: str | None = None
+        """Declared preprocessing, for the runs opened from here on."""
+        self._sink = sink
+        self._renew()
+
+    def _renew(self) -> None:
+        """Begin as a new process does: with no runs and with locks that nobody holds."""
+        self.generation = object()
+        """Changes in a forked child: what is of an older one is the parent's."""
+        self.opening = threading.RLock()
+        """Held while a model opens its run, so that two threads do not open two."""
+        self._lock = threading.Lock()
+        self._latest_run: Run | None = None
+        self._waiting: list[FrameRecord] = []
+        self._frames_of_run: Counter[bytes] = Counter()
+        self.placeholder_run = self.open_run()
+        """Run of the frames in which no model ran, until they have another."""
+
+    @property
+    def summarises(self) -> bool:
+        """Whether tensors are summarised."""
+        return self.config.level >= Level.SUMMARY
+
+    def open_run(self) -> Run:
+        """Return a new run of this configuration; the caller fills in its model."""
+        return Run(
+            run_id=new_run_id(),
+            build=self.config.build,
+            role=self.config.role,
+            started_ns=self.clock.now_ns(),
+            clock_ok=self.clock.plausible,
+            preprocess_json=self.preprocess_json,
+            **read_environment(),
+        )
+
+    def begin_run(self, run: Run, graph: Graph | None) -> None:
+        """Announce a run at its model's first invocation, and the model's graph with it."""
+        self._sink.add_run(run)
+        if graph is not None:
+            self._sink.add_graph(graph)
+        with self._lock:
+            self._latest_run = run
+            waiting, self._waiting = self._waiting, []
+        for frame in waiting:
+            self.close_frame(frame)
+
+    def update_run(self, run: Run) -> None:
+        """Write a run again, with what has been learned since."""
+        self._sink.add_run(run)
+
+    def close_frame(self, frame: FrameRecord) -> None:
+        """Take a complete frame.
+
+        A frame without a model belongs to the process's latest run, or waits for the first.
+        """
+        with self._lock:
+            if frame.run is self.placeholder_run:
+                if self._latest_run is None:
+                    self._wait(frame)
+                    return
+                frame.run = self._latest_run
+            self._number(frame)
+        self._sink.add_frame(frame)
+
+    def _number(self, frame: FrameRecord) -> None:
+        frame.frame_index = self._frames_of_run[frame.run.run_id]
+        self._frames_of_run[frame.run.run_id] += 1
+
+    def _wait(self, frame: FrameRecord) -> None:
+        if len(self._waiting) < WAITING_FRAMES:
+            self._waiting.append(frame)
+            return
+        log_once(
+            "waiting frames",
+            f"more than {WAITING_FRAMES} frames closed without any model having run; "
+            "the later ones are not recorded until a model runs.",
+        )
+
+    def restart(self) -> None:
+        """Begin anew in a forked child: another process, so other runs."""
+        self.clock.anchor()
+        self._renew()
+
+    def flush(self, timeout_s: float = 30.0) -> bool:
+        """Write everything recorded so far; return whether that was done in time."""
+        return self._sink.flush(timeout_s)
+
+    def shutdown(self) -> None:
+        """Write everything, frames without a model included, and stop."""
+        self.open = False
+        with self._lock:
+            waiting, self._waiting = self._waiting, []
+            for frame in waiting:
+                self._number(frame)
+        try:
+            if waiting:
+                self.placeholder_run.preprocess_json = self.preprocess_json
+                self._sink.add_run(self.placeholder_run)
+            for frame in waiting:
+                self._sink.add_frame(frame)
+        finally:
+            self._sink.shutdown()

@@ -1,0 +1,168 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exray.instrumentation.config import Level, resolve
+from exray.instrumentation.guard import forget_logged
+from exray.schema.errors import UsageError
+
+VARIABLES = (
+    "EXRAY_BUILD",
+    "EXRAY_ROLE",
+    "EXRAY_LAKE",
+    "EXRAY_LEVEL",
+    "OTEL_RESOURCE_ATTRIBUTES",
+    "OTEL_SDK_DISABLED",
+)
+
+
+@pytest.fixture(autouse=True)
+def _empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction] - autouse
+    forget_logged()
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_without_arguments_and_environment_there_are_defaults() -> None:
+    config = resolve()
+
+    assert (config.build, config.role, config.level, config.auto) == (
+        "dev",
+        "edge",
+        Level.SUMMARY,
+        True,
+    )
+    assert config.lake == Path("lake").absolute()
+
+
+def test_exrays_variables_come_before_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (
+        ("EXRAY_BUILD", "7"),
+        ("EXRAY_ROLE", "reference"),
+        ("EXRAY_LAKE", "/data/lake"),
+        ("EXRAY_LEVEL", "latency"),
+    ):
+        monkeypatch.setenv(name, value)
+
+    config = resolve()
+
+    assert (config.build, config.role, config.lake, config.level) == (
+        "7",
+        "reference",
+        Path("/data/lake"),
+        Level.LATENCY,
+    )
+
+
+def test_opentelemetrys_variables_come_before_exrays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.name=app,service.version=2.0%2Brc")
+    monkeypatch.setenv("EXRAY_BUILD", "7")
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    monkeypatch.setenv("EXRAY_LEVEL", "summary")
+
+    config = resolve()
+
+    assert (config.build, config.level) == ("2.0+rc", Level.OFF)
+
+
+def test_arguments_come_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.version=2.0")
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    for name in ("EXRAY_ROLE", "EXRAY_LAKE", "EXRAY_LEVEL"):
+        monkeypatch.setenv(name, "nonsense")
+
+    config = resolve(build="3", role="reference", lake="here", level="latency", auto=False)
+
+    assert (config.build, config.role, config.lake.name, config.level, config.auto) == (
+        "3",
+        "reference",
+        "here",
+        Level.LATENCY,
+        False,
+    )
+
+
+def test_an_empty_variable_says_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in VARIABLES:
+        monkeypatch.setenv(name, "")
+
+    config = resolve()
+
+    assert (config.build, config.role, config.level) == ("dev", "edge", Level.SUMMARY)
+    assert caplog.messages == []
+
+
+def test_a_lake_stays_where_it_was_when_the_application_changes_its_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert resolve(lake="lake").lake == tmp_path / "lake"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"role": "server"}, "role 'server' is unknown; expected one of edge, reference"),
+        ({"role": ""}, "role '' is unknown"),
+        ({"level": "loud"}, "level 'loud' is unknown; expected one of off, latency, summary"),
+        ({"level": ""}, "level '' is unknown"),
+        ({"build": ""}, "build '' is no name"),
+        ({"build": 142}, "build 142 is no name"),
+        ({"lake": 7}, "lake 7 is no path"),
+        ({"lake": ""}, "lake '' is no path"),
+    ],
+)
+def test_a_bad_argument_is_an_error_that_says_what_was_expected(
+    arguments: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        resolve(**arguments)
+
+
+@pytest.mark.parametrize("level", ["distribution", "full"])
+def test_a_level_of_a_later_version_is_refused_and_the_highest_named(level: str) -> None:
+    with pytest.raises(
+        UsageError,
+        match=f"level '{level}' is not available in this version of exray; the highest available "
+        "is 'summary'",
+    ):
+        resolve(level=level)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("EXRAY_LEVEL", "loud"), ("EXRAY_LEVEL", "full"), ("EXRAY_ROLE", "server")],
+)
+def test_a_bad_variable_is_logged_once_and_the_default_taken(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    resolve()
+    config = resolve()
+
+    assert (config.role, config.level) == ("edge", Level.SUMMARY)
+    (message,) = caplog.messages
+    assert message.startswith(f"{name}={value!r} is ignored: ")
+
+
+def test_malformed_resource_attributes_raise_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.version")
+
+    assert resolve().build == "dev"
+
+
+def test_a_level_is_known_by_its_name_in_any_case() -> None:
+    assert [str(Level.parse(name)) for name in ("OFF", "Latency", "summary")] == [
+        "off",
+        "latency",
+        "summary",
+    ]
+
+
+def test_a_level_stands_for_its_own_name() -> None:
+    assert Level.parse(Level.LATENCY) is Level.LATENCY  # type: ignore[arg-type] # as users will

@@ -1,0 +1,536 @@
+import gc
+import hashlib
+import shutil
+import weakref
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import xxhash
+
+import exray
+from exray.instrumentation import litert
+from exray.instrumentation.api import run_of
+from exray.instrumentation.capture import span_id_int
+from exray.instrumentation.guard import forget_logged
+from exray.instrumentation.litert import quantization_from_details
+from exray.instrumentation.patching import untraced
+from exray.schema.identity import tensor_hash
+from exray.schema.quantization import dequantize
+from exray.schema.records import Quantization, Run
+from exray.testing import MemorySink, recording
+
+from .builders import (
+    FLOAT,
+    INT8,
+    SPLIT,
+    TINY_LAYERS,
+    make_input,
+    make_interpreter,
+    run,
+    seen_tensors,
+)
+
+pytest.importorskip("ai_edge_litert")
+
+RESOLVERS = ["AUTO", "BUILTIN", "BUILTIN_REF", "BUILTIN_WITHOUT_DEFAULT_DELEGATES"]
+
+
+def resolver(name: str) -> Any:
+    from ai_edge_litert.interpreter import OpResolverType
+
+    return OpResolverType[name]
+
+
+def dtype_of(model: Path) -> type:
+    return np.int8 if model == INT8 else np.float32
+
+
+def recorded_run(model: Path = FLOAT, **options: Any) -> Run:
+    sink = MemorySink()
+    with recording(sink):
+        run(make_interpreter(model, **options), make_input(dtype=dtype_of(model)))
+    (found,) = sink.runs.values()
+    return found
+
+
+# --- what the application gets ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", RESOLVERS)
+@pytest.mark.parametrize("model", [FLOAT, INT8])
+@pytest.mark.parametrize("level", ["latency", "summary"])
+def test_outputs_are_those_of_an_uninstrumented_interpreter_bit_for_bit(
+    model: Path, name: str, level: str
+) -> None:
+    options = {"experimental_op_resolver_type": resolver(name)}
+    inputs = [make_input(seed, dtype_of(model)) for seed in range(3)]
+    plain = make_interpreter(model, **options)
+    expected = [run(plain, value).tobytes() for value in inputs]
+
+    with recording(MemorySink(), level=level):
+        traced = make_interpreter(model, **options)
+        found = [run(traced, value).tobytes() for value in inputs]
+
+    assert found == expected
+
+
+def test_the_interpreter_can_do_all_that_it_could() -> None:
+    sink = MemorySink()
+    with recording(sink):
+        interpreter = make_interpreter()
+        run(interpreter, make_input())
+        index = interpreter.get_input_details()[0]["index"]
+        interpreter.resize_tensor_input(index, (2, 8, 8, 3))
+        interpreter.allocate_tensors()
+        interpreter.reset_all_variables()
+        batch = np.concatenate([make_input(1), make_input(2)])
+        assert run(interpreter, batch).shape == (2, 5)
+        interpreter.tensor(index)().fill(0)
+        interpreter.invoke()
+
+    assert [seen_tensors(f, "input")[0][0].shape for f in sink.frames] == [
+        (1, 8, 8, 3),
+        (2, 8, 8, 3),
+        (2, 8, 8, 3),
+    ]
+    assert seen_tensors(sink.frames[2], "input")[0][1]["zero_count"] == 2 * 8 * 8 * 3
+
+
+def test_nothing_that_exray_keeps_stops_the_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even a failure whose traceback a log handler keeps."""
+    monkeypatch.delenv("EXRAY_GUARD")
+    with recording(MemorySink()), exray.frame("a"):
+        interpreter = make_interpreter()
+        run(interpreter, make_input())
+        monkeypatch.setattr(litert, "layout_of", lambda shape: 1 / 0)
+        interpreter.resize_tensor_input(0, (2, 8, 8, 3))
+        interpreter.allocate_tensors()
+        interpreter.invoke()
+        interpreter.allocate_tensors()
+
+
+def test_a_view_that_the_application_holds_stops_the_runtime_as_it_always_did() -> None:
+    sink = MemorySink()
+    with recording(sink):
+        interpreter = make_interpreter()
+        view = interpreter.tensor(interpreter.get_input_details()[0]["index"])()
+        with pytest.raises(RuntimeError, match="at least 1 reference"):
+            interpreter.invoke()
+        del view
+        interpreter.invoke()
+
+    assert [frame.status for frame in sink.frames] == ["error", "unset"]
+
+
+def test_an_interpreter_without_allocated_tensors_fails_in_its_own_words(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from ai_edge_litert.interpreter import Interpreter
+
+    monkeypatch.delenv("EXRAY_GUARD")
+    with recording(MemorySink()), pytest.raises(RuntimeError, match="not ready"):
+        Interpreter(str(FLOAT)).invoke()
+
+
+def test_a_dropped_interpreter_is_gone_at_once() -> None:
+    with recording(MemorySink()):
+        interpreter = make_interpreter()
+        run(interpreter, make_input())
+        with exray.frame("a") as frame:
+            frame.prediction(run(interpreter, make_input()))
+        gone = weakref.ref(interpreter)
+        gc.disable()
+        try:
+            del interpreter
+            assert gone() is None
+        finally:
+            gc.enable()
+
+
+# --- tensors ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", [FLOAT, INT8])
+def test_every_operators_output_is_summarised_as_it_is(model: Path) -> None:
+    sink, value = MemorySink(), make_input(3, dtype_of(model))
+    with recording(sink):
+        run(make_interpreter(model), value)
+    with pytest.warns(UserWarning, match="preserve_all_tensors"):
+        oracle = make_interpreter(model, experimental_preserve_all_tensors=True)
+    run(oracle, value)
+
+    layers = seen_tensors(sink.frames[0], "layer")
+    tensors = {d["name"]: d for d in oracle.get_tensor_details()}
+    assert [site.layer.op for site, _ in layers if site.layer is not None] == TINY_LAYERS
+    for site, row in layers:
+        detail = tensors[site.name]
+        array = oracle.get_tensor(detail["index"])
+        real = dequantize(array, quantization_from_details(detail), np.float64)
+        assert row["hash"] == tensor_hash(array)
+        assert (row["sum"], row["min"], row["max"]) == pytest.approx(
+            (real.sum(), real.min(), real.max()), rel=1e-12, abs=1e-12
+        )
+
+
+def test_layers_are_spans_below_the_inference_that_have_no_time_of_their_own() -> None:
+    sink = MemorySink()
+    with recording(sink):
+        run(make_interpreter(), make_input())
+
+    (inference,) = sink.frames[0].inferences
+    assert inference.layers is not None
+    assert [site.op for site in inference.layers.sites] == TINY_LAYERS
+    assert {site.timing for site in inference.layers.sites} == {"none"}
+    assert inference.layers.rows["dur_ns"].tolist() == [-1] * 5
+    assert inference.layers.rows["start_ns"].tolist() == [inference.start_ns] * 5
+    rows = [row for _, row in seen_tensors(sink.frames[0], "layer")]
+    assert [row["span_id"] for row in rows] == inference.layers.rows["span_id"].tolist()
+    assert {row["parent_span_id"] for row in rows} == {span_id_int(inference.span_id)}
+
+
+def test_each_further_output_of_an_operator_is_a_child_span_of_it() -> None:
+    sink = MemorySink()
+    with recording(sink):
+        interpreter = make_interpreter(SPLIT)
+        run(interpreter, np.array([[1, 2, 3, 4]], np.float32))
+
+    layers = seen_tensors(sink.frames[0], "layer")
+    first, second = [
+        (site, row) for site, row in layers if site.layer is not None and site.layer.op == "SPLIT"
+    ]
+    assert (first[0].index, second[0].index) == (0, 1)
+    assert second[1]["parent_span_id"] == first[1]["span_id"]
+    assert (first[1]["dur_ns"], second[1]["dur_ns"]) == (-1, 0)
+    assert (first[1]["sum"], second[1]["sum"]) == (3.0, 7.0)
+
+
+def test_all_inputs_and_outputs_are_seen_in_the_models_order() -> None:
+    sink = MemorySink()
+    left, right = np.array([[1, 2, 3, 4]], np.float32), np.zeros((1, 4), np.float32)
+    with recording(sink):
+        interpreter = make_interpreter(SPLIT)
+        for detail, value in zip(interpreter.get_input_details(), (left, right), strict=True):
+            interpreter.set_tensor(detail["index"], value)
+        interpreter.invoke()
+        outputs = [d["name"] for d in interpreter.get_output_details()]
+
+    (frame,) = sink.frames
+    assert frame.input_id == xxhash.xxh3_64_hexdigest(left.tobytes() + right.tobytes())
+    assert [(s.index, r["sum"]) for s, r in seen_tensors(frame, "input")] == [(0, 10.0), (1, 0.0)]
+    assert [site.name for site, _ in seen_tensors(frame, "output")] == outputs
+
+
+def test_without_preserved_tensors_no_intermediate_is_ever_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from ai_edge_litert.interpreter import Interpreter
+
+    read: Counter[int] = Counter()
+    get_tensor = Interpreter.get_tensor
+
+    def watch(self: Any, tensor_index: int, subgraph_index: int = 0) -> Any:
+        read[tensor_index] += 1
+        return get_tensor(self, tensor_index, subgraph_index)
+
+    sink, interpreter = MemorySink(), make_interpreter()
+    edge = [*interpreter.get_input_details(), *interpreter.get_output_details()]
+    with recording(sink):
+        exray.instrument(interpreter, path=FLOAT)
+        monkeypatch.setattr(Interpreter, "get_tensor", watch)
+        interpreter.invoke()
+
+    assert set(read) == {detail["index"] for detail in edge}
+    assert sink.frames[0].inferences[0].layers is None
+    assert seen_tensors(sink.frames[0], "layer") == []
+
+
+def test_at_level_latency_tensors_are_neither_preserved_nor_read() -> None:
+    sink = MemorySink()
+    with recording(sink, level="latency"):
+        interpreter = make_interpreter()
+        run(interpreter, make_input())
+
+    names = [op["op_name"] for op in interpreter._get_ops_details()]
+    assert names.count("DELEGATE") == 1  # one per operator where tensors are preserved
+    assert seen_tensors(sink.frames[0]) == []
+    assert sink.frames[0].output_hash is not None
+
+
+def test_frames_of_one_interpreter_share_their_sites() -> None:
+    sink = MemorySink()
+    with recording(sink):
+        interpreter = make_interpreter()
+        for seed in range(2):
+            run(interpreter, make_input(seed))
+
+    first, second = (frame.inferences[0] for frame in sink.frames)
+    assert first.tensors is not None
+    assert second.tensors is not None
+    assert first.layers is not None
+    assert second.layers is not None
+    assert first.tensors.sites is second.tensors.sites
+    assert first.layers.sites is second.layers.sites
+
+
+def test_the_sites_of_a_model_of_many_shapes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(litert, "MOST_SITES", 10)
+    sink = MemorySink()
+    with recording(sink):
+        interpreter = make_interpreter()
+        for batch in range(1, 5):
+            interpreter.resize_tensor_input(
+                interpreter.get_input_details()[0]["index"], (batch, 8, 8, 3)
+            )
+            interpreter.allocate_tensors()
+            interpreter.invoke()
+
+    assert [len(seen_tensors(frame)) for frame in sink.frames] == [7] * 4
+
+
+def test_a_prediction_of_an_int8_model_is_dequantized() -> None:
+    sink = MemorySink()
+    with recording(sink):
+        interpreter = make_interpreter(INT8)
+        with exray.frame("a") as frame:
+            output = run(interpreter, make_input(1, np.int8))
+            frame.prediction(output)
+
+    scores = sink.frames[0].prediction_scores
+    assert scores is not None
+    assert sink.frames[0].prediction_ids == tuple(np.argsort(-output[0], kind="stable"))
+    assert scores[0] == (int(output.max()) + 128) / 256
+
+
+# --- identity ---------------------------------------------------------------------------
+
+
+def test_a_run_names_the_model_file_and_the_runtime() -> None:
+    found = recorded_run(INT8, num_threads=2)
+
+    assert (found.model_name, found.model_format, found.model_precision) == (
+        "tiny_int8",
+        "tflite",
+        "int8",
+    )
+    assert found.model_sha256 == hashlib.sha256(INT8.read_bytes()).hexdigest()
+    assert (found.runtime_name, found.threads, found.delegate) == ("litert", 2, None)
+    assert found.runtime_version
+    assert found.init_ns is not None
+    assert found.init_ns > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "kernels"),
+    list(zip(RESOLVERS, ["xnnpack", "xnnpack", "reference", "builtin"], strict=True)),
+)
+def test_a_run_names_its_kernels(name: str, kernels: str) -> None:
+    assert recorded_run(experimental_op_resolver_type=resolver(name)).kernels == kernels
+
+
+def test_the_graph_is_written_with_the_run() -> None:
+    sink = MemorySink()
+    with recording(sink):
+        run(make_interpreter(), make_input())
+
+    (graph,) = sink.graphs.values()
+    assert [op.op for op in graph.ops] == TINY_LAYERS
+
+
+def test_a_model_given_as_bytes_is_named_by_its_hash() -> None:
+    from ai_edge_litert.interpreter import Interpreter
+
+    sink, content = MemorySink(), FLOAT.read_bytes()
+    with recording(sink):
+        interpreter = Interpreter(model_content=content)
+        interpreter.allocate_tensors()
+        interpreter.invoke()
+
+    (found,) = sink.runs.values()
+    sha256 = hashlib.sha256(content).hexdigest()
+    assert (found.model_name, found.model_sha256) == (f"model-{sha256[:8]}", sha256)
+    assert len(seen_tensors(sink.frames[0], "layer")) == 5
+
+
+def test_a_file_that_is_replaced_before_the_first_invocation_is_not_taken_for_the_model(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "model.tflite"
+    shutil.copy(FLOAT, file)
+    sink = MemorySink()
+    with recording(sink):
+        interpreter = make_interpreter(file)
+        new = tmp_path / "new"
+        shutil.copy(INT8, new)
+        new.replace(file)
+        run(interpreter, make_input())
+
+    (found,) = sink.runs.values()
+    assert found.model_sha256 == hashlib.sha256(FLOAT.read_bytes()).hexdigest()
+
+
+def test_a_file_without_a_readable_graph_is_still_named_by_its_hash(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from exray.instrumentation import litert_identity
+
+    monkeypatch.delenv("EXRAY_GUARD")
+    monkeypatch.setattr(litert_identity, "read_tflite", lambda *_, **__: 1 / 0)
+    sink = MemorySink()
+    with recording(sink):
+        interpreter = make_interpreter(INT8)
+        run(interpreter, make_input(dtype=np.int8))
+
+    (found,) = sink.runs.values()
+    assert found.model_sha256 == hashlib.sha256(INT8.read_bytes()).hexdigest()
+    assert (found.model_name, found.model_precision) == ("tiny_int8", "int8")
+    assert len(seen_tensors(sink.frames[0], "input")) == 1
+
+
+# --- interpreters that exist already ------------------------------------------------------
+
+
+def test_an_interpreter_that_exists_already_is_traced_at_its_edge_and_the_log_says_why(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    sink, interpreter = MemorySink(), make_interpreter()
+    with recording(sink):
+        assert exray.instrument(interpreter, path=FLOAT) is interpreter
+        run(interpreter, make_input())
+
+    (frame,) = sink.frames
+    assert {site.role for site, _ in seen_tensors(frame)} == {"input", "output"}
+    assert frame.run.model_name == "tiny_float"
+    (message,) = caplog.messages
+    assert "preserved=True" in message
+
+
+def test_one_that_was_constructed_with_preserved_tensors_is_traced_layer_by_layer(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with pytest.warns(UserWarning, match="preserve_all_tensors"):
+        interpreter = make_interpreter(experimental_preserve_all_tensors=True)
+    sink = MemorySink()
+    with recording(sink):
+        exray.instrument(interpreter, path=FLOAT, preserved=True)
+        run(interpreter, make_input())
+
+    assert len(seen_tensors(sink.frames[0], "layer")) == 5
+    assert caplog.messages == []
+
+
+def test_without_its_file_it_is_known_by_its_inputs_and_outputs() -> None:
+    runs: list[Run] = []
+    for model in (FLOAT, FLOAT, INT8):
+        sink, interpreter = MemorySink(), make_interpreter(model)
+        with recording(sink):
+            exray.instrument(interpreter)
+            interpreter.invoke()
+        runs += sink.runs.values()
+
+    assert [(r.model_name, r.model_precision) for r in runs] == [
+        ("unknown", "float32"),
+        ("unknown", "float32"),
+        ("unknown", "int8"),
+    ]
+    assert runs[0].model_sha256 == runs[1].model_sha256 != runs[2].model_sha256
+
+
+@pytest.mark.parametrize(("name", "kernels"), [("AUTO", "xnnpack"), ("BUILTIN_REF", "unknown")])
+def test_the_kernels_of_one_that_exists_already_are_told_only_as_far_as_it_tells(
+    name: str, kernels: str
+) -> None:
+    interpreter = make_interpreter(experimental_op_resolver_type=resolver(name))
+    sink = MemorySink()
+    with recording(sink):
+        exray.instrument(interpreter, path=FLOAT)
+        interpreter.invoke()
+
+    assert [found.kernels for found in sink.runs.values()] == [kernels]
+
+
+def test_instrumenting_a_traced_interpreter_again_changes_nothing() -> None:
+    sink = MemorySink()
+    with recording(sink):
+        interpreter = make_interpreter()
+        exray.instrument(interpreter)
+        run(interpreter, make_input())
+
+    assert len(sink.frames) == 1
+    assert len(seen_tensors(sink.frames[0], "layer")) == 5
+
+
+def test_the_run_of_an_interpreter_is_known_from_its_first_invocation_on() -> None:
+    with recording(MemorySink()):
+        interpreter = make_interpreter()
+        assert run_of(interpreter) is None
+        run(interpreter, make_input())
+
+        assert run_of(interpreter) is not None
+
+
+def test_an_interpreter_that_is_left_alone_has_no_run() -> None:
+    with recording(MemorySink()):
+        with untraced():
+            interpreter = make_interpreter()
+        run(interpreter, make_input())
+
+        assert run_of(interpreter) is None
+
+
+def test_one_constructed_at_level_latency_has_no_layers_at_level_summary_and_the_log_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    sink = MemorySink()
+    with recording(MemorySink(), level="latency"):
+        interpreter = make_interpreter()
+    with recording(sink):
+        run(interpreter, make_input())
+
+    assert {site.role for site, _ in seen_tensors(sink.frames[0])} == {"input", "output"}
+    assert "Construct it anew" in caplog.messages[0]
+
+
+def test_quantization_is_read_per_tensor_and_per_channel() -> None:
+    def detail(scales: list[float], zero_points: list[int], axis: int) -> dict[str, Any]:
+        return {
+            "quantization_parameters": {
+                "scales": np.array(scales, np.float32),
+                "zero_points": np.array(zero_points),
+                "quantized_dimension": axis,
+            }
+        }
+
+    assert quantization_from_details(detail([], [], 0)) is None
+    assert quantization_from_details(detail([0.5], [3], 0)) == Quantization((0.5,), (3,), 0)
+    assert quantization_from_details(detail([0.5, 0.25], [0, 0], 3)) == Quantization(
+        (0.5, 0.25), (0, 0), 3
+    )
+
+
+@pytest.fixture(autouse=True)
+def _log_anew() -> None:  # pyright: ignore[reportUnusedFunction] - autouse
+    forget_logged()
+
+
+# --- real networks ------------------------------------------------------------------------
+
+
+@pytest.mark.realdata
+def test_a_real_network_gives_the_same_bytes_and_all_its_layers(data: Path) -> None:
+    model = data / "derived" / "v1_025_int8.tflite"
+    plain = make_interpreter(model)
+    value = np.random.default_rng(0).integers(-128, 128, (1, 224, 224, 3)).astype(np.int8)
+    expected = run(plain, value)
+    sink = MemorySink()
+    with recording(sink):
+        found = run(make_interpreter(model), value)
+
+    (frame,) = sink.frames
+    (inference,) = frame.inferences
+    assert found.tobytes() == expected.tobytes()
+    assert frame.output_hash == tensor_hash(expected)
+    assert inference.layers is not None
+    assert len(seen_tensors(frame, "layer")) == len(inference.layers.rows) > 30
