@@ -1,0 +1,213 @@
+"""DuckDB over a lake: a view for every table, and the SQL library on top.
+
+The library's modules use no feature that only this engine has, except through the scalar
+macros of ``base/`` and the one function defined here, `sketch_ones`.
+"""
+
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, cast
+
+from exray.schema.columns import Table
+from exray.schema.errors import MissingExtraError
+from exray.schema.tables import TABLES
+
+from .catalog import MODULES
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+    from exray.lake import Lake
+
+_SETTINGS = (
+    # Never reach for the network: everything needed is linked into DuckDB.
+    "SET autoinstall_known_extensions = false",
+    "SET autoload_known_extensions = false",
+    # A library query reads a file more than once; its footer need not be.
+    "SET parquet_metadata_cache = true",
+    "SET TimeZone = 'UTC'",
+)
+
+_TYPES = {
+    "fixed8": "BLOB",
+    "fixed16": "BLOB",
+    "int32": "INTEGER",
+    "int64": "BIGINT",
+    "float32": "FLOAT",
+    "float64": "DOUBLE",
+    "string": "VARCHAR",
+    "bool": "BOOLEAN",
+}
+
+_NEWEST = {"runs": "recorded_ns", "alignments": "recorded_ns"}
+"""Tables of which a repeated key is a correction, and the column that says the newest."""
+
+_OF_FRAMES = {"layer_spans": False, "tensors": False, "spans": True, "metrics": True}
+"""Tables whose rows belong to a frame, and whether rows outside frames count too."""
+
+
+def connect(lake: "Lake") -> "duckdb.DuckDBPyConnection":
+    """Open a lake's newest snapshot in DuckDB, with the SQL library loaded.
+
+    Every table is a view of its name; what is committed later shows on the next
+    connection. The connection is in memory, writes nothing to the lake and downloads
+    nothing.
+
+    Args:
+        lake: The lake to read.
+
+    Returns:
+        A connection that the caller closes.
+
+    Raises:
+        LakeError: A table's log is damaged.
+        MissingExtraError: DuckDB is not installed.
+    """
+    connection = _open()
+    show_lake(connection, lake)
+    return connection
+
+
+def connect_tables(tables: "Mapping[str, pa.Table]") -> "duckdb.DuckDBPyConnection":
+    """Open Arrow tables in DuckDB as if they were a lake's, with the SQL library loaded.
+
+    Args:
+        tables: Rows by table name, each with all columns of its table; others are empty.
+
+    Returns:
+        A connection that the caller closes.
+
+    Raises:
+        MissingExtraError: DuckDB is not installed.
+    """
+    connection = _open()
+    show_tables(connection, tables)
+    return connection
+
+
+def show_lake(connection: "duckdb.DuckDBPyConnection", lake: "Lake") -> None:
+    """Let an open connection show the lake's newest snapshot instead of what it showed.
+
+    Raises:
+        LakeError: A table's log is damaged.
+    """
+    for name, paths in lake.snapshot().items():
+        connection.execute(_raw_view(TABLES[name], _parquet_source(TABLES[name], paths)))
+
+
+def show_tables(connection: "duckdb.DuckDBPyConnection", tables: "Mapping[str, pa.Table]") -> None:
+    """Let an open connection show these Arrow tables instead of what it showed."""
+    for name, table in TABLES.items():
+        source = _empty_source(table)
+        if name in tables:
+            source = f"_{name}_rows"
+            connection.register(source, tables[name])
+        connection.execute(_raw_view(table, source))
+
+
+def sketch_ones(count: int, family: int, size: int) -> list[float]:
+    """Return the sketch of *count* ones, which turns an offset into a vector to regress on.
+
+    Args:
+        count: Elements of the tensor.
+        family: Hash family, 0 to 15.
+        size: Values wanted, 64 or 256.
+    """
+    from exray.schema.sketch import fold, ones_sketch
+
+    return [float(value) for value in fold(ones_sketch(count, family), size)]
+
+
+def _open() -> "duckdb.DuckDBPyConnection":
+    """A connection with the library loaded over empty tables.
+
+    Empty, because each macro is bound as it is defined: over files that takes longer than
+    most queries.
+    """
+    try:
+        import duckdb
+    except ImportError as error:
+        raise MissingExtraError("lake", "a query") from error
+    connection = duckdb.connect(":memory:")
+    for setting in _SETTINGS:
+        connection.execute(setting)
+    # as Any, because the signature in DuckDB's stubs names types that have none
+    cast("Any", connection).create_function(
+        "sketch_ones", sketch_ones, ["BIGINT", "INTEGER", "INTEGER"], "DOUBLE[]"
+    )
+    for table in TABLES.values():
+        connection.execute(_raw_view(table, _empty_source(table)))
+    for table in TABLES.values():
+        connection.execute(_public_view(table))
+    library = files("exray.queries")
+    for module in MODULES:
+        connection.execute(library.joinpath(module).read_text("utf-8"))
+    return connection
+
+
+def _raw_view(table: Table, source: str) -> str:
+    columns = ", ".join(_quoted(column.name) for column in table.columns)
+    return f"CREATE OR REPLACE VIEW _{table.name} AS SELECT {columns} FROM {source}"
+
+
+def _parquet_source(table: Table, paths: Sequence[str]) -> str:
+    if not paths:
+        return _empty_source(table)
+    listed = ", ".join(_quoted(_unglobbed(path), "'") for path in paths)
+    if not table.partition:
+        return f"read_parquet([{listed}], hive_partitioning = false)"
+    types = ", ".join(f"{name}: VARCHAR" for name in table.partition)
+    return f"read_parquet([{listed}], hive_partitioning = true, hive_types = {{{types}}})"
+
+
+def _empty_source(table: Table) -> str:
+    columns = ", ".join(
+        f"CAST(NULL AS {_duckdb_type(column.type)}) AS {_quoted(column.name)}"
+        for column in table.columns
+    )
+    return f"(SELECT {columns} WHERE false)"
+
+
+def _public_view(table: Table) -> str:
+    """The view of a table's name: repeated rows removed, and rows whose frame is not there.
+
+    A frame is written after all its other rows, so what has none is an unfinished set.
+
+    Repeated rows are removed with a window over the table's sort columns and path besides
+    its key. They are the same in every repetition, so the result is that of the key alone;
+    but a filter on one of them reaches the files through the window, and one on build or
+    date need not number the rows of the whole lake. Where many sketches are read the
+    window is still dear (as long as the rest of the query), so the library reads the raw
+    rows, ``_<table>``, and removes repetitions once its rows are few or narrow.
+    """
+    columns = ", ".join(f"t.{_quoted(column.name)}" for column in table.columns)
+    newest = _NEWEST.get(table.name)
+    parts = table.key if newest else dict.fromkeys((*table.partition, *table.sort, *table.key))
+    order = f" ORDER BY t.{_quoted(newest)} DESC" if newest else ""
+    where = ""
+    if table.name in _OF_FRAMES:
+        within = (
+            "EXISTS (SELECT 1 FROM _frames AS f"
+            " WHERE f.trace_id = t.trace_id AND f.span_id = t.frame_span_id)"
+        )
+        where = f" WHERE {'t.frame_span_id IS NULL OR ' if _OF_FRAMES[table.name] else ''}{within}"
+    by = ", ".join(f"t.{_quoted(name)}" for name in parts)
+    return (
+        f"CREATE OR REPLACE VIEW {table.name} AS SELECT {columns} FROM _{table.name} AS t{where}"
+        f" QUALIFY row_number() OVER (PARTITION BY {by}{order}) = 1"
+    )
+
+
+def _duckdb_type(name: str) -> str:
+    element = name.removeprefix("list<").removesuffix(">")
+    return _TYPES[element] + ("[]" if element != name else "")
+
+
+def _quoted(text: str, quote: str = '"') -> str:
+    return quote + text.replace(quote, 2 * quote) + quote
+
+
+def _unglobbed(path: str) -> str:
+    """A file's path such that characters which DuckDB would expand stand for themselves."""
+    return "".join(f"[{character}]" if character in "*?[" else character for character in path)
