@@ -1,0 +1,146 @@
+"""A preprocessing spec, read from YAML and checked key by key.
+
+A spec declares how a recorded input becomes the model's input, so that an edge and a
+reference pipeline can be compared and varied. `load_spec()` reads a file;
+`spec_from_mapping()` checks data that is parsed already, such as ``preprocess_json`` of a
+run. Both answer a bad spec with a `SpecError` that names the file, the key's path, what
+was found and what would be right.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from pydantic import ValidationError
+
+from exray.schema.errors import MissingExtraError, SpecError
+
+from .image_spec import FORM_ERROR, PLAIN_ERROR, ImageSpec, SpecPart, did_you_mean
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+DEFAULT_SOURCE = "preprocessing spec"
+"""How an error names a spec that comes from no file."""
+
+OTHER_MEDIA = ("audio", "text")
+"""Top-level keys of media that cannot be preprocessed yet."""
+
+_TOP_FORM = "'image: {channels, rotate, flip, crop, resize, values, layout}'"
+
+
+class PreprocessSpec(SpecPart):
+    """A whole spec. ``model_dump_json()`` gives a text that `spec_from_mapping()` reads back."""
+
+    image: ImageSpec = ImageSpec()
+
+
+def load_spec(path: str | Path | None) -> PreprocessSpec:
+    """Read and check a SPEC.yaml.
+
+    Args:
+        path: The file, or None for the default spec.
+
+    Returns:
+        The spec, with the default wherever the file is silent.
+
+    Raises:
+        SpecError: The file is missing or no YAML, or a key or value in it is wrong.
+        MissingExtraError: PyYAML is not installed.
+    """
+    if path is None:
+        return PreprocessSpec()
+    try:
+        text = Path(path).read_text("utf-8")
+    except FileNotFoundError as error:
+        msg = f"{path}: no such preprocessing spec. Name an existing YAML file"
+        raise SpecError(msg) from error
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"{path}: not a readable text file ({error}). Name a YAML file in UTF-8"
+        raise SpecError(msg) from error
+    return spec_from_mapping(_parsed(text, str(path)), str(path))
+
+
+def spec_from_mapping(data: object, source: str = DEFAULT_SOURCE) -> PreprocessSpec:
+    """Check a spec that is parsed already.
+
+    Args:
+        data: What YAML or JSON gave; None, or None under ``image``, means the defaults.
+        source: What to call it in an error, such as the file's path.
+
+    Raises:
+        SpecError: A key or value is wrong; each mistake has a line of its own.
+    """
+    if data is None:
+        return PreprocessSpec()
+    if not isinstance(data, Mapping):
+        msg = f"{source}: got {_shown(data)}, expected a mapping {_TOP_FORM}"
+        raise SpecError(msg)
+    sections = dict(cast("Mapping[object, object]", data))
+    for medium in OTHER_MEDIA:
+        if medium in sections:
+            msg = f"{source}: {medium}: only image specs are understood. Remove the key '{medium}'"
+            raise SpecError(msg)
+    if sections.get("image", sections) is None:
+        del sections["image"]
+    try:
+        return PreprocessSpec.model_validate(sections)
+    except ValidationError as error:
+        lines = [_problem_line(problem, source) for problem in error.errors(include_url=False)]
+        raise SpecError("\n".join(lines)) from error
+
+
+def _parsed(text: str, source: str) -> object:
+    """Parse YAML, refusing a key given twice, of which YAML would keep the last silently."""
+    try:
+        import yaml
+    except ImportError as error:
+        extra, purpose = "playback", "reading a preprocessing spec"
+        raise MissingExtraError(extra, purpose) from error
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = cast("object", yaml.safe_load(text))
+    except yaml.YAMLError as error:
+        msg = f"{source}: not valid YAML: {error}. Correct it; expected {_TOP_FORM}"
+        raise SpecError(msg) from error
+    nodes = [] if root is None else [root]
+    for node in nodes:  # grows on the way, by what is found below
+        if not isinstance(node, yaml.MappingNode):
+            continue
+        seen: set[str] = set()
+        for key, value in node.value:
+            if key.value in seen:
+                line = key.start_mark.line + 1
+                msg = f"{source}: key '{key.value}' again in line {line}. Keep one"
+                raise SpecError(msg)
+            seen.add(key.value)
+            if value not in nodes:  # an alias may lead back up
+                nodes.append(value)
+    return data
+
+
+def _problem_line(problem: "ErrorDetails", source: str) -> str:
+    keys = [key for key in problem["loc"] if not str(key).startswith("<")]
+    path = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).lstrip(".")
+    return ": ".join(part for part in (source, path, _problem_text(problem)) if part)
+
+
+def _problem_text(problem: "ErrorDetails") -> str:
+    kind, text, value = problem["type"], problem["msg"], problem["input"]
+    if kind == PLAIN_ERROR:
+        return text
+    if kind == "missing":
+        return "missing. Add this key beside the others"
+    if kind == FORM_ERROR:
+        return f"got {_shown(value)}, expected {text}"
+    if kind == "model_type":
+        return f"got {_shown(value)}, expected a mapping, or leave the key out"
+    expected = text.removeprefix("Input should be ").replace("valid tuple", "list of numbers")
+    words = re.findall(r"'([^']*)'", expected)
+    return f"got {_shown(value)}, expected {expected}{did_you_mean(str(value), words)}"
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
