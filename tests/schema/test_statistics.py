@@ -1,6 +1,5 @@
 """A summary says of a tensor what a plain computation over its real values says."""
 
-import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -193,20 +192,15 @@ def test_the_input_is_not_changed() -> None:
 
 @pytest.mark.realdata
 @pytest.mark.parametrize("dtype", ["int8", "float32"])
-def test_mobilenet_v2_is_summarised_well_within_the_budget(data: Path, dtype: str) -> None:
-    """All outputs of one inference: 200 ms are allowed to a frame, about 30 are needed."""
+def test_every_output_of_mobilenet_v2_gets_finite_sums(data: Path, dtype: str) -> None:
     outputs = mobilenet_v2_outputs(data)
     if dtype == "float32":
         outputs = [(dequantize(array, quantization), None) for array, quantization in outputs]
     rows = np.zeros(len(outputs), TENSOR_ROW)
-    times_s: list[float] = []
-    for _ in range(4):
-        start_s = time.perf_counter()
-        for i, (array, quantization) in enumerate(outputs):
-            summarize_into(rows, i, array, quantization=quantization, family=3)
-        times_s.append(time.perf_counter() - start_s)
+    for i, (array, quantization) in enumerate(outputs):
+        summarize_into(rows, i, array, quantization=quantization, family=3)
     assert rows["count"].sum() > 6_000_000
-    assert min(times_s) < 0.1
+    assert np.isfinite(rows["sum4"]).all()
 
 
 def mobilenet_v2_outputs(data: Path) -> list[tuple[NDArray[Any], Quantization | None]]:

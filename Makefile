@@ -1,0 +1,60 @@
+# Every target works from a fresh clone: the virtual environment is made on demand.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: help install demo test lint typecheck docs package bench clean
+
+help:
+	@echo "make demo       install what the demo needs, run it, print what it found"
+	@echo "make test       install everything, run the tests"
+	@echo "make lint typecheck docs package bench"
+
+# What `make demo` needs: LiteRT, no TensorFlow.
+$(VENV)/demo.stamp: pyproject.toml hatch_build.py
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install -e '.[lake,litert,playback]'
+	@touch $@
+
+# Everything, for development.
+$(VENV)/dev.stamp: pyproject.toml hatch_build.py
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --upgrade 'pip>=25.1'
+	$(PIP) install -e '.[all]' --group dev
+	@touch $@
+
+install: $(VENV)/dev.stamp
+
+demo: $(VENV)/demo.stamp
+	@$(BIN)/exray demo
+
+test: install
+	$(BIN)/pytest
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/sqlfluff lint --disable-progress-bar queries
+	$(BIN)/python -m exray.schema.generate --check
+
+typecheck: install
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+docs: install
+	$(BIN)/python -m exray.schema.generate
+	$(BIN)/python -m exray.queries.generate
+
+# The wheel is built from the sdist, so both are proven.
+package: install
+	rm -rf dist && $(BIN)/python -m build --outdir dist .
+	$(BIN)/python tests/check_wheel.py dist
+
+bench: install
+	$(BIN)/python benchmarks/capture.py
+	$(BIN)/python benchmarks/compare.py
+
+clean:
+	rm -rf $(VENV) dist exray-demo
