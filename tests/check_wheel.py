@@ -1,0 +1,51 @@
+"""Install the wheel that was built from the sdist into a new environment, and try it.
+
+Usage: check_wheel.py DIST. Run by ``make package``; not a test module, because it installs.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import venv
+from pathlib import Path
+
+PROBE = """
+import importlib, importlib.util, pkgutil
+import exray
+from importlib.resources import files
+
+for folder in ("schema", "lake", "exporters", "instrumentation", "queries", "playback",
+               "diagnosis", "collector", "grafana"):
+    assert importlib.util.find_spec(folder) is None, f"{folder} is importable as a bare name"
+for absent in ("pyarrow", "duckdb", "deltalake", "tensorflow", "ai_edge_litert", "PIL", "yaml"):
+    assert importlib.util.find_spec(absent) is None, f"{absent} came with the core install"
+modules = [m.name for m in pkgutil.walk_packages(exray.__path__, "exray.")]
+assert len(modules) > 50, modules
+for name in modules:
+    importlib.import_module(name)
+assert "CREATE OR REPLACE" in files("exray.queries").joinpath("divergence", "layer.sql").read_text()
+assert files("exray.playback").joinpath("demo", "demo_int8.tflite").is_file()
+assert files("exray").joinpath("py.typed").is_file()
+print(len(modules), "modules import without the extras")
+"""
+
+
+def main() -> None:
+    """Install the one wheel of a folder and run the probe from elsewhere."""
+    (wheel,) = Path(sys.argv[1]).resolve().glob("*.whl")
+    with tempfile.TemporaryDirectory() as work:
+        venv.create(work, with_pip=True)
+        python = Path(work, "bin", "python")
+        environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+
+        def run(*command: object) -> None:
+            subprocess.run([str(c) for c in command], check=True, cwd="/", env=environment)
+
+        run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", wheel)
+        run(Path(work, "bin", "exray"), "--help")
+        run(python, "-c", PROBE)
+
+
+if __name__ == "__main__":
+    main()
