@@ -31,7 +31,8 @@ def rows_by_set(lake: Lake, table: str, column: str = "start_ns") -> Counter[int
     """Return how many rows of *table* each committed set has."""
     rows: Counter[int] = Counter()
     for path in lake.files(table):
-        rows.update(pq.ParquetFile(path).read([column]).column(column).to_pylist())
+        values = pq.ParquetFile(path).read([column]).column(column).to_pylist()
+        rows.update(value for value in values if value is not None)
     return rows
 
 

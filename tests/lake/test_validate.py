@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -54,7 +55,9 @@ def test_a_repeated_column_is_refused(tmp_path: Path) -> None:
         ("prediction_scores", pa.array([[0.5]]), "type list<item: double>, expected list"),
     ],
 )
-def test_another_type_is_refused(tmp_path: Path, column: str, values: pa.Array, types: str) -> None:
+def test_another_type_is_refused(
+    tmp_path: Path, column: str, values: "pa.Array[Any]", types: str
+) -> None:
     rows = make_table("frames")
     rows = rows.set_column(rows.schema.get_field_index(column), column, values)
     refuse(tmp_path, {"frames": rows}, f"column '{column}' of table 'frames' has {types}")
