@@ -1,10 +1,10 @@
 """DuckDB over a lake: a view for every table, and the SQL library on top.
 
 The library's modules use no feature that only this engine has, except through the scalar
-macros of ``base/`` and the one function defined here, `sketch_ones`.
+macros of ``base/`` and one function in Python, `sketch_ones`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,6 +13,7 @@ from exray.schema.errors import MissingExtraError
 from exray.schema.tables import TABLES
 
 from .catalog import MODULES
+from .sketch_ones import sketch_ones
 
 if TYPE_CHECKING:
     import duckdb
@@ -106,24 +107,11 @@ def show_tables(connection: "duckdb.DuckDBPyConnection", tables: "Mapping[str, p
         connection.execute(_raw_view(table, source))
 
 
-def sketch_ones(count: int, family: int, size: int) -> list[float]:
-    """Return the sketch of *count* ones, which turns an offset into a vector to regress on.
-
-    Args:
-        count: Elements of the tensor.
-        family: Hash family, 0 to 15.
-        size: Values wanted, 64 or 256.
-    """
-    from exray.schema.sketch import fold, ones_sketch
-
-    return [float(value) for value in fold(ones_sketch(count, family), size)]
-
-
 def _open() -> "duckdb.DuckDBPyConnection":
-    """A connection with the library loaded over empty tables.
+    """A connection with the library loaded, over tables that hold nothing yet.
 
-    Empty, because each macro is bound as it is defined: over files that takes longer than
-    most queries.
+    Each macro is bound as it is defined, with all that it is built on. Over plain tables
+    that takes least; over files it would take longer than most queries.
     """
     try:
         import duckdb
@@ -134,15 +122,21 @@ def _open() -> "duckdb.DuckDBPyConnection":
         connection.execute(setting)
     # as Any, because the signature in DuckDB's stubs names types that have none
     cast("Any", connection).create_function(
-        "sketch_ones", sketch_ones, ["BIGINT", "INTEGER", "INTEGER"], "DOUBLE[]"
+        "sketch_ones", sketch_ones, ["BIGINT", "INTEGER", "INTEGER"], "DOUBLE[]", type="arrow"
     )
     for table in TABLES.values():
-        connection.execute(_raw_view(table, _empty_source(table)))
+        columns = (
+            f"{_quoted(column.name)} {_duckdb_type(column.type)}" for column in table.columns
+        )
+        connection.execute(f"CREATE TABLE _{table.name} ({', '.join(columns)})")
     for table in TABLES.values():
         connection.execute(_public_view(table))
     library = files("exray.queries")
     for module in MODULES:
         connection.execute(library.joinpath(module).read_text("utf-8"))
+    for table in TABLES.values():
+        connection.execute(f"DROP TABLE _{table.name}")
+        connection.execute(_raw_view(table, _empty_source(table)))
     return connection
 
 
@@ -183,7 +177,9 @@ def _public_view(table: Table) -> str:
     """
     columns = ", ".join(f"t.{_quoted(column.name)}" for column in table.columns)
     newest = _NEWEST.get(table.name)
-    parts = table.key if newest else dict.fromkeys((*table.partition, *table.sort, *table.key))
+    parts: Iterable[str] = dict.fromkeys((*table.partition, *table.sort, *table.key))
+    if not table.partition:  # small, and one model file may have been recorded under two names
+        parts = table.key
     order = f" ORDER BY t.{_quoted(newest)} DESC" if newest else ""
     where = ""
     if table.name in _OF_FRAMES:
@@ -194,7 +190,7 @@ def _public_view(table: Table) -> str:
         where = f" WHERE {'t.frame_span_id IS NULL OR ' if _OF_FRAMES[table.name] else ''}{within}"
     by = ", ".join(f"t.{_quoted(name)}" for name in parts)
     return (
-        f"CREATE OR REPLACE VIEW {table.name} AS SELECT {columns} FROM _{table.name} AS t{where}"
+        f"CREATE VIEW {table.name} AS SELECT {columns} FROM _{table.name} AS t{where}"
         f" QUALIFY row_number() OVER (PARTITION BY {by}{order}) = 1"
     )
 

@@ -46,6 +46,12 @@ wanted AS MATERIALIZED (
   FROM measured AS m
 ),
 
+-- As in _frame_seen, the filter on the files.
+wanted_build AS MATERIALIZED (
+  SELECT DISTINCT w.build
+  FROM wanted AS w
+),
+
 -- What is counted: an inference as a whole, or where there is none each tensor by itself.
 -- Nearly all rows collapse into their inference; numbering them would cost more than the
 -- distances do.
@@ -62,10 +68,10 @@ carrier AS (
     CASE WHEN t.inference_index IS NULL THEN t.layer_index END AS layer_index
   FROM wanted AS w
   INNER JOIN _tensors AS t
-    ON w.build = t.build
-    AND w.trace_id = t.trace_id
+    ON w.trace_id = t.trace_id
     AND w.frame_span_id = t.frame_span_id
     AND (w.run_id = t.run_id OR t.tensor_role IN ('raw', 'stage', 'custom'))
+  WHERE t.build IN (SELECT b.build FROM wanted_build AS b)
 ),
 
 counted AS MATERIALIZED (
@@ -127,8 +133,7 @@ SELECT
   t.sketch_version
 FROM counted AS c
 INNER JOIN _tensors AS t
-  ON c.build = t.build
-  AND c.trace_id = t.trace_id
+  ON c.trace_id = t.trace_id
   AND c.frame_span_id = t.frame_span_id
   AND c.inference_index = coalesce(t.inference_index, -1)
   AND c.span_id = CASE WHEN t.inference_index IS NULL THEN t.span_id ELSE t.frame_span_id END
@@ -138,11 +143,14 @@ LEFT JOIN alignments AS a
   AND c.reference_model_sha256 = a.reference_model_sha256
   AND t.layer_index = a.edge_layer_index
 WHERE
-  (
-    with_layers
-    AND t.layer_index IS NOT NULL
-    AND t.tensor_role IN ('layer', 'output')
-    AND t.tensor_index = 0
-    AND coalesce(t.subgraph_index, 0) = 0
-  )
-  OR (with_others AND t.layer_index IS NULL);
+  t.build IN (SELECT b.build FROM wanted_build AS b)
+  AND (
+    (
+      with_layers
+      AND t.layer_index IS NOT NULL
+      AND t.tensor_role IN ('layer', 'output')
+      AND t.tensor_index = 0
+      AND coalesce(t.subgraph_index, 0) = 0
+    )
+    OR (with_others AND t.layer_index IS NULL)
+  );

@@ -2,6 +2,18 @@
 --
 -- Times of the probe exclude its own summaries, at any level: they are never inflated.
 CREATE OR REPLACE MACRO _layer_timed(selector := '') AS TABLE
+WITH
+timed AS MATERIALIZED (
+  SELECT *
+  FROM _frame_timed(selector)
+),
+
+-- As in _frame_seen, the filter on the files.
+timed_build AS MATERIALIZED (
+  SELECT DISTINCT t.build
+  FROM timed AS t
+)
+
 SELECT DISTINCT
   f.role,
   f.model_name,
@@ -17,13 +29,15 @@ SELECT DISTINCT
   l.timing,
   ms(l.dur_ns) AS dur_ms,
   f.inflated AND l.timing <> 'probe' AS inflated
-FROM _frame_timed(selector) AS f
+FROM timed AS f
 INNER JOIN _layer_spans AS l
-  ON f.build = l.build
-  AND f.run_id = l.run_id
+  ON f.run_id = l.run_id
   AND f.trace_id = l.trace_id
   AND f.span_id = l.frame_span_id
-WHERE l.dur_ns IS NOT NULL AND coalesce(l.subgraph_index, 0) = 0;
+WHERE
+  l.dur_ns IS NOT NULL
+  AND coalesce(l.subgraph_index, 0) = 0
+  AND l.build IN (SELECT b.build FROM timed_build AS b);
 
 -- Time of each layer, in the model's order; layers never measured are not in it.
 --

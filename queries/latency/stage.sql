@@ -1,5 +1,17 @@
 -- Spans of exray itself directly below timed frames: stages and inferences, once each.
 CREATE OR REPLACE MACRO _stage_spans(selector := '') AS TABLE
+WITH
+timed AS MATERIALIZED (
+  SELECT *
+  FROM _frame_timed(selector)
+),
+
+-- As in _frame_seen, the filter on the files.
+timed_build AS MATERIALIZED (
+  SELECT DISTINCT t.build
+  FROM timed AS t
+)
+
 SELECT DISTINCT
   f.run_id,
   f.role,
@@ -14,10 +26,12 @@ SELECT DISTINCT
   s.frame_span_id,
   s.name,
   s.dur_ns
-FROM _frame_timed(selector) AS f
-INNER JOIN _spans AS s
-  ON f.build = s.build AND f.trace_id = s.trace_id AND f.span_id = s.frame_span_id
-WHERE s.scope = 'exray' AND s.dur_ns IS NOT NULL;
+FROM timed AS f
+INNER JOIN _spans AS s ON f.trace_id = s.trace_id AND f.span_id = s.frame_span_id
+WHERE
+  s.scope = 'exray'
+  AND s.dur_ns IS NOT NULL
+  AND s.build IN (SELECT b.build FROM timed_build AS b);
 
 -- Time of each stage outside the model, the slowest first.
 --

@@ -10,22 +10,33 @@ chosen AS MATERIALIZED (
   FROM _run_selected(selector, wanted_role)
 ),
 
--- build stands in the joins because files are sorted by it: it prunes row groups.
+-- A semi join with few values becomes a filter on the files, which are sorted by build. So
+-- it stands in every query of raw rows; as a condition of a larger join it would leave no
+-- more than the least and the greatest build.
+chosen_build AS MATERIALIZED (
+  SELECT DISTINCT c.build
+  FROM chosen AS c
+),
+
 executed AS (
   SELECT
     c.run_id,
     f.trace_id,
     f.span_id
   FROM chosen AS c
-  INNER JOIN _frames AS f ON c.run_id = f.run_id AND c.build = f.build
+  INNER JOIN _frames AS f ON c.run_id = f.run_id
+  WHERE f.build IN (SELECT b.build FROM chosen_build AS b)
   UNION
   SELECT
     c.run_id,
     s.trace_id,
     s.frame_span_id AS span_id
   FROM chosen AS c
-  INNER JOIN _spans AS s ON c.run_id = s.run_id AND c.build = s.build
-  WHERE s.name = 'inference' AND s.scope = 'exray'
+  INNER JOIN _spans AS s ON c.run_id = s.run_id
+  WHERE
+    s.name = 'inference'
+    AND s.scope = 'exray'
+    AND s.build IN (SELECT b.build FROM chosen_build AS b)
 )
 
 SELECT DISTINCT
@@ -51,7 +62,8 @@ SELECT DISTINCT
   f.status
 FROM executed AS x
 INNER JOIN chosen AS c ON x.run_id = c.run_id
-INNER JOIN _frames AS f ON x.trace_id = f.trace_id AND x.span_id = f.span_id;
+INNER JOIN _frames AS f ON x.trace_id = f.trace_id AND x.span_id = f.span_id
+WHERE f.build IN (SELECT b.build FROM chosen_build AS b);
 
 -- The frame that counts for each input, model and role: the newest that did not fail, or
 -- the newest of all where every one failed.

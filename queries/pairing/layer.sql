@@ -20,10 +20,12 @@ answered AS (
     g.parents,
     g.excluded_reason,
     CASE
+      WHEN g.excluded_reason IS NOT NULL THEN NULL
       WHEN m.edge_model_sha256 = m.reference_model_sha256 THEN g.layer_index
       ELSE a.reference_layer_index
     END AS reference_layer_index,
     CASE
+      WHEN g.excluded_reason IS NOT NULL THEN 'none'
       WHEN m.edge_model_sha256 = m.reference_model_sha256 THEN 'same_model'
       ELSE a.method
     END AS method,

@@ -1,6 +1,5 @@
 """Scalar macros on literal values."""
 
-import math
 from collections.abc import Generator
 
 import duckdb
@@ -8,7 +7,6 @@ import numpy as np
 import pytest
 
 from exray.queries import connect_tables
-from exray.queries.engine import sketch_ones
 from exray.schema.sketch import fold, sketch
 
 
@@ -89,9 +87,13 @@ def test_weighted_count_is_the_effective_number(
 
 
 def test_sketch_ones_is_the_sketch_of_ones(connection: duckdb.DuckDBPyConnection) -> None:
-    expected = fold(sketch(np.ones(700), 5), 64)
-    row = connection.execute("SELECT sketch_ones(700, 5, 64)").fetchone()
-    assert row is not None
-    assert np.allclose(row[0], expected)
-    assert sketch_ones(1, 0, 256).count(0.0) == 255
-    assert math.isclose(abs(sum(sketch_ones(1, 0, 256))), 1)
+    query = "SELECT sketch_ones(count, 5, size) FROM (VALUES (700, 64), (3, 256)) AS t(count, size)"
+    rows = connection.execute(query).fetchall()
+    assert np.allclose(rows[0][0], fold(sketch(np.ones(700), 5), 64))
+    assert np.allclose(rows[1][0], sketch(np.ones(3), 5))
+
+
+def test_sketch_ones_of_nothing_is_nothing(connection: duckdb.DuckDBPyConnection) -> None:
+    query = "SELECT sketch_ones(count, 5, 64) FROM (SELECT 1 AS count WHERE false)"
+    assert connection.execute(query).fetchall() == []
+    assert connection.execute("SELECT sketch_ones(NULL, 5, 64)").fetchall() == [(None,)]

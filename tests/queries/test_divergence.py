@@ -290,12 +290,12 @@ def test_wide_sketches_are_preferred_where_both_sides_have_one() -> None:
 def test_estimates_are_within_a_decibel_of_full_tensors() -> None:
     rows, runs = two_models([-1])
     rng = np.random.default_rng(1)
-    exact = []
+    exact: list[float] = []
     for number in range(16):
         reference = rng.normal(size=5000)
         edge = reference + rng.normal(size=5000) * 0.05
         layers(rows, frames(rows, runs, f"{number}"), 0, edge.tolist(), reference.tolist())
-        exact.append(np.square(edge - reference).sum() / np.square(reference).sum())
+        exact.append(float(np.square(edge - reference).sum() / np.square(reference).sum()))
     ((sqnr_db,),) = say(rows, "sqnr_db")
     assert sqnr_db == pytest.approx(-10 * math.log10(np.mean(exact)), abs=1)
 
@@ -347,3 +347,19 @@ def test_selectors_that_name_nothing_find_nothing() -> None:
     layers(rows, frames(rows, runs), 0, [1.0], [1.0])
     assert rows.ask("SELECT * FROM layer_divergence('e', 'x')") == []
     assert rows.ask("SELECT * FROM input_divergence('', '')") == []
+
+
+def test_second_model_of_a_frame_meets_a_reference_that_runs_it_alone() -> None:
+    rows = Rows()
+    detector = rows.run("e", model_name="det", model_sha256="d0")
+    classifier = rows.run("e", model_name="cls", model_sha256="aa")
+    reference = rows.run("r", "reference", model_name="cls", model_sha256="aa")
+    edge_frame, reference_frame = rows.frame(detector), rows.frame(reference)
+    for number, (run, value) in enumerate(((detector, 5.0), (classifier, 11.0))):
+        rows.span(edge_frame, run_id=run["run_id"])
+        shared = {"run_id": run["run_id"], "model_sha256": run["model_sha256"]}
+        rows.layer(edge_frame, 0, [value], inference_index=number, **shared)
+    rows.layer(reference_frame, 0, [10.0])
+    classifier_id = f"{2:032x}"
+    query = f"SELECT edge_model, frames, nsr FROM layer_divergence('{classifier_id}', 'r')"
+    assert rows.ask(query) == [near("cls", 1, 0.01)]
