@@ -12,6 +12,8 @@ from opentelemetry import trace as otel_trace
 
 from exray.schema.identity import new_trace_id
 
+from .guard import guard
+
 _SAMPLED = otel_trace.TraceFlags(otel_trace.TraceFlags.SAMPLED)
 
 
@@ -48,12 +50,14 @@ class Surroundings:
 
 
 def _root_flags(trace_id: bytes) -> otel_trace.TraceFlags:
-    """Return what the application's own sampler says of a new trace."""
-    sampler = getattr(otel_trace.get_tracer_provider(), "sampler", None)
-    if sampler is None:
-        return _SAMPLED
-    result = sampler.should_sample(None, int.from_bytes(trace_id, "big"), "frame")
-    return _SAMPLED if result.decision.is_sampled() else otel_trace.TraceFlags.get_default()
+    """Return what the application's own sampler says of a new trace: its root is ours."""
+    with guard("ask the application's sampler"):
+        sampler = getattr(otel_trace.get_tracer_provider(), "sampler", None)
+        if sampler is not None:
+            result = sampler.should_sample(None, int.from_bytes(trace_id, "big"), "frame")
+            if not result.decision.is_sampled():
+                return otel_trace.TraceFlags.get_default()
+    return _SAMPLED
 
 
 _innermost: ContextVar["ActiveSpan | None"] = ContextVar("exray_active_span", default=None)

@@ -12,7 +12,7 @@ from exray.schema.errors import ExrayError, MissingExtraError, UsageError
 from exray.schema.records import Run
 
 from .config import Level, resolve
-from .frames import RecordingFrame, frame_in_progress
+from .frames import RecordingFrame, frame_in_progress, is_inside_frame
 from .guard import forget_logged, guard, log_once
 from .inference import TracedModel
 from .keras_patching import patch_keras, trace_keras_model, traced_keras_model
@@ -154,10 +154,10 @@ def record(name: str, value: object) -> None:
         return
     with guard("record a value"):
         current = frame_in_progress()
-        if current is None:
+        if current is not None:
+            current.custom(str(name), value)
+        elif not is_inside_frame():
             log_once("record", f"exray.record({name!r}) outside exray.frame() records nothing.")
-            return
-        current.custom(str(name), value)
 
 
 def instrument(

@@ -7,9 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from exray.schema.identity import (
-    new_span_ids as new_span_ids,  # noqa: PLC0414 - adapters take it from here, with Carrier
-)
+from exray.schema.identity import new_span_ids
 from exray.schema.records import TENSOR_ROW, TensorBlock, TensorSite
 from exray.schema.statistics import summarize_into
 

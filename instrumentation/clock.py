@@ -40,25 +40,27 @@ class Clock:
     suspended_ns: Callable[[], int] = suspended_ns
     offset_ns: int = field(init=False)
     """Wall time less monotonic time."""
-    _counted_ns: int = field(init=False)
+    _anchor: tuple[int, int] = field(init=False)
+    """Wall time less monotonic time, and time suspended, when the wall was last read."""
 
     def __post_init__(self) -> None:
         self.anchor()
 
     def anchor(self) -> None:
         """Take the wall's time anew, as a forked process does."""
-        self._counted_ns = self.suspended_ns()
+        suspended = self.suspended_ns()
         self.offset_ns = self.wall_ns() - self.monotonic_ns()
+        self._anchor = self.offset_ns, suspended
 
     def follow_suspend(self) -> None:
-        """Move on by what the machine has slept since the last call.
+        """Move on by what the machine has slept since the anchor.
 
         Between frames, that is: no time of an open frame may move.
         """
-        slept_ns = self.suspended_ns() - self._counted_ns
-        if slept_ns >= SHORTEST_SUSPEND_NS:
-            self._counted_ns += slept_ns
-            self.offset_ns += slept_ns
+        offset_ns, suspended = self._anchor
+        offset_ns += self.suspended_ns() - suspended
+        if abs(offset_ns - self.offset_ns) >= SHORTEST_SUSPEND_NS:
+            self.offset_ns = offset_ns  # two threads at once put in the same
 
     def now_ns(self) -> int:
         """Return nanoseconds since 1970, never before an earlier answer."""

@@ -1,7 +1,9 @@
 """Frames that are recorded: one input through the pipeline, and all that belongs to it."""
 
+import contextlib
 import os
 import sys
+import threading
 import time
 from collections import Counter
 from contextvars import ContextVar, Token
@@ -43,6 +45,12 @@ def frame_in_progress() -> "RecordingFrame | None":
     return frame if frame is not None and frame.is_open else None
 
 
+def is_inside_frame() -> bool:
+    """Whether this is inside a frame's block, even one that could not be opened."""
+    frame = _current.get()
+    return frame is not None and frame.is_entered
+
+
 class RecordingFrame(Frame):
     """A frame that is recorded: collects until it closes, then hands itself on.
 
@@ -64,6 +72,7 @@ class RecordingFrame(Frame):
     ) -> None:
         self.recorder = recorder
         self.label = None if label is None else str(label)
+        self._naming = threading.Lock()
         self.family: int | None = None
         """Sketch family, None until the input is known."""
         self.input_id: str | None = None
@@ -77,6 +86,8 @@ class RecordingFrame(Frame):
         self.overhead_ns = 0
         """Time that recording took of the frame."""
         self.open_stages = 0
+        self.is_timed = True
+        """False where it is of one of several executions whose times are known in sum only."""
         self._tensors = FrameTensors()
         self._seen: Counter[tuple[str, str]] = Counter()
         self._classes: tuple[tuple[int, ...], tuple[float, ...]] | None = None
@@ -97,10 +108,17 @@ class RecordingFrame(Frame):
         recorder = self.recorder
         return self._is_open and recorder.open and self._generation is recorder.generation
 
+    @property
+    def is_entered(self) -> bool:
+        """Whether the application is inside its block."""
+        return self._entered > 0
+
     def name_input(self, input_id: str) -> None:
-        """Fix the input id, and with it the sketch family."""
-        self.input_id = input_id
-        self.family = sketch_family(input_key(input_id))
+        """Fix the input id, and with it the sketch family; the first name stands."""
+        with self._naming:  # two models may begin at once, on two threads of a task
+            if self.family is None:
+                self.input_id = input_id
+                self.family = sketch_family(input_key(input_id))
 
     def __str__(self) -> str:
         return "(named by its model input)" if self.input_id is None else repr(self.input_id)
@@ -121,6 +139,7 @@ class RecordingFrame(Frame):
                     "exray.frame() for each input.",
                 )
             else:
+                self._token = _current.set(self)
                 self._open()
         return self
 
@@ -135,7 +154,6 @@ class RecordingFrame(Frame):
             self._start_ns = clock.monotonic_ns()
         self.start_ns = self._start_ns + clock.offset_ns
         self._is_open = self._was_open = True
-        self._token = _current.set(self)
         with guard("make a frame the active span"):
             self._active = ActiveSpan(self.span_id, self.surroundings)
 
@@ -157,7 +175,7 @@ class RecordingFrame(Frame):
         if is_open and end_ns is not None:
             with guard("close a frame"):
                 self.recorder.close_frame(self._record(end_ns, error))
-        elif not self.recorder.open:
+        elif self._was_open and not self.recorder.open:
             log_once(
                 "frame left",
                 f"frame {self} is not recorded: exray was shut down or configured anew in it.",
@@ -166,16 +184,17 @@ class RecordingFrame(Frame):
     def _leave(self) -> None:
         token, self._token = self._token, None
         active, self._active = self._active, None
-        if active is not None:
-            active.leave()
-        if token is not None:
-            try:
-                _current.reset(token)
-            except (ValueError, RuntimeError):
-                return  # a generator closed in another context: nothing to put back here
+        try:
+            if active is not None:
+                active.leave()
+        finally:
+            # A generator closed in another context than its own has nothing to put back.
+            with contextlib.suppress(ValueError, RuntimeError):
+                if token is not None:
+                    _current.reset(token)
 
     def _record(self, end_ns: int, error: BaseException | None) -> FrameRecord:
-        dur_ns = end_ns - (self._start_ns or 0)
+        dur_ns = end_ns - (self._start_ns or 0) if self.is_timed else -1
         if self.input_id is None:
             self.name_input(self.span_id.hex())
         if self._raw_carrier is not None:

@@ -194,9 +194,11 @@ class Inference:
 
         Args:
             start_ns: Monotonic time at which the execution began.
-            dur_ns: How long it took.
+            dur_ns: How long it took; -1 where that is not known.
             error: What it raised.
         """
+        if dur_ns < 0 and self._own_frame is not None:
+            self._own_frame.is_timed = False
         try:
             with guard("record an inference"):
                 if self._frame is not None and self._frame.is_open:
@@ -238,7 +240,7 @@ class Inference:
         ops = len(graph.ops) if graph is not None else 0
         tensors = TensorRecorder(len(self._inputs) + ops + len(outputs))
         span_id = span_id_int(record.span_id)
-        start_ns, end_ns = record.start_ns, record.start_ns + record.dur_ns
+        start_ns, end_ns = record.start_ns, record.start_ns + max(record.dur_ns, 0)
         carrier = Carrier(span_id, parent_span_id, start_ns, record.dur_ns)
         with guard("summarise tensors"):
             for position, (site, array) in enumerate(self._inputs):

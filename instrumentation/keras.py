@@ -2,92 +2,127 @@
 
 An eager call shows its layers as they compute. ``predict`` runs a compiled function in
 which no layer can be seen: its result stands, and a second, eager pass over the same
-batch shows the layers. Training is never traced.
+batch shows the layers.
 """
 
-import hashlib
-import threading
+import functools
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from exray.schema.records import Graph, LayerBlock, Run
 
-from exray.schema.identity import file_sha256
-from exray.schema.records import LAYER_ROW, Graph, LayerBlock, LayerSite, Run, TensorSite
-
-from .capture import Carrier, TensorRecorder, new_span_id_int
-from .inference import Execution, Seen, TracedModel, layout_of
-from .keras_graph import FlatLayer, flatten_layers, keras_graph, output_name
+from .capture import Array, Carrier, TensorRecorder
+from .guard import error_text, guard, log_once
+from .inference import Execution, Seen, TracedModel
+from .keras_graph import functional_of, keras_graph
+from .keras_identity import digest_of_model, digest_of_path, format_of
+from .keras_layers import LayerRecorder, Sites, Specs, arrays_from_tensors, model_inputs
 from .keras_model import import_keras
-from .keras_tap import LayerCall, LayerTap, flatten_tensors, shadow_pass
+from .keras_predict import Batch
+from .keras_shadow import predict_call, shadow_pass
+from .keras_tap import LayerCall, LayerTap
 from .recorder import Recorder
+
+MOST_KEPT_BYTES = 1024**3
+"""Layer outputs of one eager call that may live at once. Unwatched, Keras frees each as
+soon as the next layers have it: a large batch must not run out of memory for being
+watched."""
 
 
 class KerasModel(TracedModel):
     """One Keras model that is traced.
 
+    A run's model is identified when the run opens: by the model's file if its path is
+    known, else by its structure and weights as they are then. Weights that change later,
+    by training or loading, do not change the identity of the run that is open.
+
     Args:
         recorder: Takes what is recorded.
         model: The ``keras.Model``, held weakly.
-        path: Its file or SavedModel folder, None where it is not known.
-        init_ns: Time that loading took.
     """
 
-    def __init__(
-        self,
-        recorder: Recorder,
-        model: Any,
-        *,
-        path: Path | None = None,
-        init_ns: int | None = None,
-    ) -> None:
+    def __init__(self, recorder: Recorder, model: Any) -> None:
         super().__init__(recorder)
+        self.sites = Sites()
+        self.is_asked_for = False
+        """Whether the application asked for this model to be traced."""
         self._model = weakref.ref(model)
-        self._path = path
-        self._init_ns = init_ns
-        self._identity: tuple[str, str, str, Graph] | None = None
-        self.layers: tuple[FlatLayer, ...] = flatten_layers(model)
+        self._path: Path | None = None
+        self._init_ns: int | None = None
+        self._file_sha256: str | None = None
+        self._seen: Specs | None = None
+        self._known: tuple[bool, int] = (False, 0)
 
     @property
     def model(self) -> Any:
-        """The ``keras.Model``."""
+        """The ``keras.Model``, which lives while it is called."""
         return self._model()
 
+    def name_file(self, path: Path | None, init_ns: int | None) -> None:
+        """Say where the model is from, as long as it has not run.
+
+        Args:
+            path: Its file or SavedModel folder, None where it is not known.
+            init_ns: Time that loading took, nanoseconds.
+        """
+        if self.run is None:
+            self._path, self._init_ns = path or self._path, init_ns or self._init_ns
+
+    # --- identity ----------------------------------------------------------------------
+
     def describe(self, run: Run) -> Graph | None:
-        """Fill in the model's identity from its file, else from its structure and weights."""
-        keras = import_keras("tracing a Keras model")
+        """Fill in the model's identity, as far as it can be told yet."""
+        keras, model = import_keras("tracing a Keras model"), self.model
+        self._known = self._knowledge()
         run.runtime_name, run.runtime_version = "keras", keras.__version__
-        run.kernels = keras.config.backend()
-        run.model_format = self._path.suffix.lstrip(".") or "saved_model" if self._path else "keras"
-        run.init_ns = self._init_ns
-        if self._identity is None:
-            model = self.model
-            name = self._path.stem if self._path else str(model.name)
-            sha256 = digest_of_path(self._path) if self._path else digest_of_model(model)
-            graph = keras_graph(model, model_name=name, sha256=sha256)
-            self._identity = (name, sha256, str(model.compute_dtype), graph)
-        run.model_name, run.model_sha256, run.model_precision, graph = self._identity
-        return graph
+        run.kernels, run.init_ns = keras.config.backend(), self._init_ns
+        run.model_name = self._path.stem if self._path else str(model.name)
+        run.model_format = format_of(self._path)
+        run.model_precision = str(model.compute_dtype)
+        if not model.built:
+            return None  # it has no weights, and perhaps not all of its layers
+        if not run.model_sha256:
+            run.model_sha256 = self._digest()
+        if functional_of(model) is None and self._seen is None:
+            return None  # nothing tells shapes but a call
+        name, sha256 = run.model_name, run.model_sha256
+        return keras_graph(model, model_name=name, sha256=sha256, seen=self._seen)
 
+    def _digest(self) -> str:
+        if self._path is not None and self._file_sha256 is None:
+            try:
+                self._file_sha256 = digest_of_path(self._path)
+            except OSError as error:
+                log_once(
+                    "keras file",
+                    f"model file '{self._path}' cannot be read ({error_text(error)}): its model is "
+                    "identified by its weights. Pass the path of the file it was loaded from.",
+                )
+        return self._file_sha256 or digest_of_model(self.model)
 
-_local = threading.local()
+    def _knowledge(self) -> tuple[bool, int]:
+        """Return what a description depends on: whether it is built, and layers seen."""
+        return bool(self.model.built), -1 if self._seen is None else len(self._seen)
 
+    def ensure_run(self) -> Run:
+        """Return the model's run, described again if its first call told more of the model."""
+        run = super().ensure_run()
+        if self._known != self._knowledge():
+            with self.recorder.opening, guard("describe a model"):
+                if self._known != self._knowledge():  # unless another thread has just done so
+                    self.graph = self.describe(run)
+                    self._announced = False
+            run = super().ensure_run()
+        return run
 
-class untraced_keras:  # noqa: N801 - reads as a statement
-    """Leave Keras calls on this thread alone: training, or a call inside a traced one."""
-
-    def __enter__(self) -> None:
-        _local.depth = getattr(_local, "depth", 0) + 1
-
-    def __exit__(self, *_: object) -> None:
-        _local.depth -= 1
-
-
-def is_untraced_keras() -> bool:
-    """Whether this thread is inside `untraced_keras`."""
-    return int(getattr(_local, "depth", 0)) > 0
+    def learn(self, specs: Specs) -> None:
+        """Take what a call's layers put out, where the model itself does not tell shapes."""
+        if not self._seen and functional_of(self.model) is None:
+            self._seen = specs
+            self.ensure_run()
 
 
 class _KerasExecution(Execution):
@@ -95,145 +130,105 @@ class _KerasExecution(Execution):
 
     def __init__(self, traced: KerasModel, inputs: Any) -> None:
         self.traced = traced
-        self._inputs = inputs
         self.outputs: Any = None
+        self._inputs = inputs
 
     def read_inputs(self) -> Seen:
         """Return the batch that goes in."""
-        return _seen("input", self._inputs)
+        return self.traced.sites.edge("input", model_inputs(self.traced.model, self._inputs))
 
     def read_outputs(self) -> Seen:
         """Return the batch that came out."""
-        return _seen("output", self.outputs)
+        if not self.traced.recorder.summarises:
+            self.traced.learn({})  # no layers will be seen
+        outputs: Sequence[Array] = arrays_from_tensors(self.outputs)
+        return self.traced.sites.edge("output", outputs)
+
+    def _shadow(self, layers: LayerRecorder, call: Callable[[], Any]) -> LayerBlock | None:
+        """See the layers in a second pass."""
+        shadow_pass(self.traced.model, call, layers.add)
+        return self._learned(layers)
+
+    def _learned(self, layers: LayerRecorder) -> LayerBlock | None:
+        self.traced.learn(layers.specs)
+        return layers.block()
+
+
+class _KeptCalls:
+    """The layers' calls of one execution, as long as their outputs are not too large."""
+
+    def __init__(self) -> None:
+        self.calls: list[LayerCall] = []
+        self._size_bytes = 0
+
+    @property
+    def are_too_large(self) -> bool:
+        """Whether the outputs would take too much memory, so that none are kept."""
+        return self._size_bytes > MOST_KEPT_BYTES
+
+    def add(self, call: LayerCall) -> None:
+        """Keep a call."""
+        self._size_bytes += call.size_bytes
+        self.calls.append(call)
+        if self.are_too_large:
+            self.calls.clear()
 
 
 class EagerExecution(_KerasExecution):
-    """An eager call, whose layers a tap sees as they compute."""
+    """An eager call, whose layers a tap sees as they compute.
 
-    def __init__(self, traced: KerasModel, inputs: Any) -> None:
+    Args:
+        traced: The model.
+        inputs: What it is called with.
+        again: Calls it once more, for the layers of a batch too large to keep them all.
+    """
+
+    def __init__(self, traced: KerasModel, inputs: Any, again: Callable[[], Any]) -> None:
         super().__init__(traced, inputs)
-        self._tap = LayerTap(traced.model, traced.layers)
+        self._again = again
+        self._kept = _KeptCalls()
+        self._tap: AbstractContextManager[object] = (
+            LayerTap(traced.model, on_call=self._kept.add)
+            if traced.recorder.summarises
+            else nullcontext()
+        )
 
     def run(self, call: Callable[[], Any]) -> Any:
-        """Run the application's call, under the tap where tensors are wanted."""
-        if not self.traced.recorder.summarises:
-            self.outputs = call()
-        else:
+        """Run the application's call, under a tap where tensors are wanted."""
+        try:
             with self._tap:
                 self.outputs = call()
+        except BaseException:
+            self._kept.calls.clear()  # whoever keeps the error must not keep the tensors
+            raise
         return self.outputs
 
     def read_layers(
         self, recorder: TensorRecorder, inference: Carrier, family: int
     ) -> LayerBlock | None:
         """Summarise what the tap saw, with each layer's own time."""
-        layers = _LayerRecorder(recorder, inference, family)
-        for call in self._tap.calls:
-            layers.add(call, timed_from_ns=self.traced.recorder.clock.offset_ns)
-        return layers.block()
+        new_layers = functools.partial(
+            LayerRecorder, self.traced.sites, recorder, inference, family
+        )
+        if self._kept.are_too_large:
+            return self._shadow(new_layers(), self._again)
+        layers = new_layers(self.traced.recorder.clock.offset_ns)
+        for call in self._kept.calls:
+            layers.add(call)
+        return self._learned(layers)
 
 
 class PredictExecution(_KerasExecution):
     """A compiled batch, whose layers a second, eager pass shows; their times would be its."""
 
-    def __init__(self, traced: KerasModel, inputs: Any, outputs: Any) -> None:
-        super().__init__(traced, inputs)
-        self.outputs = outputs
+    def __init__(self, traced: KerasModel, batch: Batch) -> None:
+        super().__init__(traced, batch.inputs)
+        self.outputs = batch.outputs
+        self._data = batch.data
 
     def read_layers(
         self, recorder: TensorRecorder, inference: Carrier, family: int
     ) -> LayerBlock | None:
         """Run the batch again eagerly and summarise each layer as it comes."""
-        layers = _LayerRecorder(recorder, inference, family)
-        with untraced_keras():
-            shadow_pass(self.traced.model, self._inputs, self.traced.layers, on_call=layers.add)
-        return layers.block()
-
-
-class _LayerRecorder:
-    """Collects the layers of one execution: their tensors and their spans."""
-
-    def __init__(self, recorder: TensorRecorder, inference: Carrier, family: int) -> None:
-        self._recorder = recorder
-        self._inference = inference
-        self._family = family
-        self._sites: list[LayerSite] = []
-        self._spans: list[Carrier] = []
-
-    def add(self, call: LayerCall, timed_from_ns: int | None = None) -> None:
-        """Summarise a layer's outputs.
-
-        Args:
-            call: The layer's call.
-            timed_from_ns: Offset of the call's clock to the wall; None where the call's
-                time is not that of the execution.
-        """
-        span = Carrier(new_span_id_int(), self._inference.span_id, self._inference.start_ns)
-        timing = "none"
-        if timed_from_ns is not None and call.dur_ns >= 0:
-            timing = "eager"
-            span.start_ns, span.dur_ns = call.start_ns + timed_from_ns, call.dur_ns
-        flat = call.layer
-        site = LayerSite(flat.index, flat.name, flat.op, timing=timing)
-        arrays = call.arrays()
-        for position, array in enumerate(arrays):
-            carrier = span
-            if position:
-                carrier = Carrier(new_span_id_int(), span.span_id, span.start_ns, 0)
-            place = TensorSite(
-                "layer",
-                output_name(flat.name, position, call.occurrence),
-                call.occurrence * len(arrays) + position,
-                array.dtype.name,
-                array.shape,
-                layout_of(array.shape),
-                layer=site,
-            )
-            self._recorder.add(place, array, carrier, self._family)
-        self._sites.append(site)
-        self._spans.append(span)
-
-    def block(self) -> LayerBlock | None:
-        """Return the layers' spans, None where no layer was seen."""
-        if not self._sites:
-            return None
-        rows = np.zeros(len(self._sites), LAYER_ROW)
-        rows["site"] = np.arange(len(self._sites))
-        rows["span_id"] = np.array([span.span_id for span in self._spans], np.uint64)
-        rows["start_ns"] = [span.start_ns for span in self._spans]
-        rows["dur_ns"] = [span.dur_ns for span in self._spans]
-        return LayerBlock(self._sites, rows)
-
-
-def _seen(role: str, structure: Any) -> Seen:
-    seen: Seen = []
-    for position, tensor in enumerate(flatten_tensors(structure)):
-        array = np.asarray(tensor)
-        name = role if not position else f"{role}:{position}"
-        site = TensorSite(
-            role, name, position, array.dtype.name, array.shape, layout_of(array.shape)
-        )
-        seen.append((site, array))
-    return seen
-
-
-def digest_of_path(path: Path) -> str:
-    """Return the SHA-256 of a file, or of a folder's files by name and content."""
-    if path.is_file():
-        return file_sha256(path)
-    digest = hashlib.sha256()
-    for file in sorted(p for p in path.rglob("*") if p.is_file()):
-        digest.update(f"{file.relative_to(path).as_posix()}\n{file_sha256(file)}\n".encode())
-    return digest.hexdigest()
-
-
-def digest_of_model(model: Any) -> str:
-    """Return a SHA-256 of a model's structure and weights, where its file is unknown."""
-    digest = hashlib.sha256()
-    for layer in flatten_layers(model):
-        digest.update(f"{layer.name}:{layer.op}\n".encode())
-    for weight in model.weights:
-        array = np.asarray(weight)
-        digest.update(f"{weight.path}:{array.dtype}:{array.shape}\n".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
+        layers = LayerRecorder(self.traced.sites, recorder, inference, family)
+        return self._shadow(layers, predict_call(self.traced.model, self._data))

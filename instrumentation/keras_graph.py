@@ -158,7 +158,7 @@ class _Wiring:
         Returns:
             Who writes each of its outputs; nothing for a subclassed model.
         """
-        functional = _functional(model)
+        functional = functional_of(model)
         if functional is None:
             return []
         if fed is None:
@@ -191,8 +191,8 @@ class _Wiring:
         return (index,)
 
 
-def _functional(model: Any) -> Any:
-    """Return the functional model that *model* is or holds, None if neither."""
+def functional_of(model: Any) -> Any:
+    """Return the functional model that *model* is or holds, None if it is neither."""
     if hasattr(model, "_nodes_by_depth"):
         return model
     return getattr(model, "_functional", None)  # a Sequential, once it is built

@@ -8,8 +8,7 @@ What the layers compute is not touched: the outputs of a tapped call are those o
 untapped one, bit for bit.
 
 A compiled call (``predict``, ``tf.function``) runs no layer in Python. Its layers can be
-had only from a second pass over the same inputs: `shadow_pass`, which is eager and knows
-each layer's time, or `exray.instrumentation.keras_function`, which is compiled and fast.
+had only from a second pass over the same inputs: `exray.instrumentation.keras_shadow`.
 """
 
 import functools
@@ -17,9 +16,9 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import prod
 from types import TracebackType
 from typing import Any, Self
 
@@ -38,10 +37,10 @@ class LayerCall:
     Args:
         layer: The layer.
         occurrence: 0 for its first call under the tap, 1 for the next: shared layers.
-        outputs: Its outputs, as the backend's tensors.
+        outputs: Its outputs, as TensorFlow's tensors.
         start_ns: Start on ``time.perf_counter_ns``'s clock.
-        dur_ns: Duration of the layer's own ``call``; -1 where it was not measured: an input
-            layer, a compiled pass. On a GPU the time to hand work over, not to do it.
+        dur_ns: Duration of the layer's own ``call``; -1 for an input layer, which is never
+            called. On a GPU the time to hand work over, not to do it.
     """
 
     layer: FlatLayer
@@ -51,22 +50,35 @@ class LayerCall:
     dur_ns: int
 
     def arrays(self) -> tuple[NDArray[Any], ...]:
-        """Return the outputs as numpy arrays, without a copy where the backend can."""
+        """Return the outputs as numpy arrays, without a copy where TensorFlow can."""
         return tuple(np.asarray(output) for output in self.outputs)
+
+    @property
+    def specs(self) -> tuple[OutputSpec, ...]:
+        """Shapes and types of the outputs, as for a batch of one."""
+        return tuple(
+            OutputSpec((1, *output.shape[1:]) if output.shape.rank else (), output.dtype.name)
+            for output in self.outputs
+        )
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory of the outputs; strings count by their reference."""
+        return sum(prod(output.shape) * output.dtype.size for output in self.outputs)
 
 
 class LayerTap:
     """Collects the calls of a model's own layers on this thread, while it is open.
 
-    Symbolic calls are ignored: while a ``tf.function`` is traced nothing is computed.
+    Symbolic calls are ignored: while a ``tf.function`` is traced nothing is computed. It
+    neither raises into the block nor keeps a block from running: a tap that fails sees
+    nothing, and the log says so.
 
     Args:
         model: The ``keras.Model`` whose layers count.
-        layers: Its layers, if flattened already.
         on_call: Called with each call instead of keeping it in ``calls``, so that a large
             batch's tensors need not all live at once. It runs inside the model's call,
             outside the layer's measured time.
-        symbolic: Collect the calls of a trace instead, for a function that returns them.
 
     Example::
 
@@ -76,27 +88,20 @@ class LayerTap:
             print(call.layer.name, call.dur_ns)
     """
 
-    def __init__(
-        self,
-        model: Any,
-        layers: Sequence[FlatLayer] | None = None,
-        *,
-        on_call: Callable[[LayerCall], None] | None = None,
-        symbolic: bool = False,
-    ) -> None:
+    def __init__(self, model: Any, *, on_call: Callable[[LayerCall], None] | None = None) -> None:
         self.calls: list[LayerCall] = []
-        flat = flatten_layers(model) if layers is None else layers
-        self._layers = {id(entry.layer): entry for entry in flat}
-        self._occurrences: Counter[int] = Counter()
+        self._model = model
         self._on_call = on_call or self.calls.append
-        self._symbolic = symbolic
-        self._graph: Any = None
+        self._layers: dict[int, FlatLayer] = {}
+        self._occurrences: Counter[int] = Counter()
+        self._is_open = False
 
     def __enter__(self) -> Self:
-        if self._symbolic:
-            self._graph = _graph_in_trace()
-        _patch.acquire()
-        _open_taps().append(self)
+        with guard("open a tap on a Keras model"):
+            self._find_layers()
+            _patch.acquire()
+            _open_taps().append(self)
+            self._is_open = True
         return self
 
     def __exit__(
@@ -105,19 +110,15 @@ class LayerTap:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        _open_taps().remove(self)
-        _patch.release()
+        if self._is_open:
+            self._is_open = False
+            with guard("close a tap on a Keras model"):
+                _open_taps().remove(self)
+                _patch.release()
 
-    def output_specs(self) -> Mapping[int, tuple[OutputSpec, ...]]:
-        """Return what each layer's first call put out: ``seen`` of `keras_graph`."""
-        return {
-            call.layer.index: tuple(
-                OutputSpec((1, *array.shape[1:]) if array.ndim else (), str(array.dtype))
-                for array in call.arrays()
-            )
-            for call in self.calls
-            if call.occurrence == 0
-        }
+    def _find_layers(self) -> None:
+        # Anew each time: a model may make layers when it is built, or get them later.
+        self._layers = {id(entry.layer): entry for entry in flatten_layers(self._model)}
 
     def see(self, operation: Any, outputs: Any, start_ns: int, dur_ns: int) -> None:
         """Keep one call, if it is one of the model's layers and computed something."""
@@ -127,6 +128,8 @@ class LayerTap:
 
     def see_inputs(self, model: Any, args: tuple[Any, ...], start_ns: int) -> None:
         """Keep what the input layers of a functional model pass on: they are never called."""
+        if model is self._model:
+            self._find_layers()  # it is built by now
         wanted = getattr(model, "inputs", None)
         given = flatten_tensors(args[0]) if args else []
         if not wanted or len(wanted) != len(given):
@@ -134,84 +137,16 @@ class LayerTap:
         for tensor, value in zip(wanted, given, strict=True):
             entry = self._layers.get(id(tensor._keras_history.operation))
             # A cast of what is symbolic would add an operation to somebody's graph.
-            if entry is not None and is_symbolic(value) is self._symbolic:
+            if entry is not None and not is_symbolic(value):
                 self._keep(entry, [_cast(value, str(tensor.dtype))], start_ns, -1)
 
     def _keep(self, entry: FlatLayer, outputs: Sequence[Any], start_ns: int, dur_ns: int) -> None:
         tensors = tuple(output for output in outputs if hasattr(output, "__array__"))
-        if not tensors or is_symbolic(tensors[0]) is not self._symbolic:
+        if not tensors or is_symbolic(tensors[0]):
             return
-        if self._symbolic and getattr(tensors[0], "graph", None) is not self._graph:
-            return  # inside a branch or a loop, from where it cannot be returned
         occurrence = self._occurrences[entry.index]
         self._occurrences[entry.index] += 1
         self._on_call(LayerCall(entry, occurrence, tensors, start_ns, dur_ns))
-
-
-def shadow_pass(
-    model: Any,
-    inputs: Any,
-    layers: Sequence[FlatLayer] | None = None,
-    *,
-    on_call: Callable[[LayerCall], None] | None = None,
-) -> list[LayerCall]:
-    """Run *model* once more, eagerly, to see the layers of a call that was compiled.
-
-    Its output is dropped: what the host got stays what the compiled call gave. Layers
-    are summarised from this pass, whose kernels round as the eager ones do; the two
-    differ by float rounding. State is put back as `kept_state` says.
-
-    Args:
-        model: The ``keras.Model``.
-        inputs: The batch that the compiled call was given.
-        layers: Its layers, if flattened already.
-        on_call: As for `LayerTap`.
-
-    Returns:
-        The layers' calls; none with *on_call*, which got them.
-    """
-    with kept_state(model), LayerTap(model, layers, on_call=on_call) as tap:
-        call_model(model, inputs)
-    return tap.calls
-
-
-@contextmanager
-def kept_state(model: Any) -> Generator[None]:
-    """Put back what the block changes of a model's state, so that the next call finds it.
-
-    State are the variables that training does not change: of stateful layers, counters,
-    random generators. A model without any costs microseconds per variable.
-    """
-    copy = import_keras("tracing a Keras model").ops.copy
-    variables = _state(model)
-    before = [copy(variable) for variable in variables]
-    try:
-        yield
-    finally:
-        for variable, value in zip(variables, before, strict=True):
-            if not np.array_equal(np.asarray(copy(variable)), np.asarray(value)):
-                variable.assign(value)
-
-
-def _state(model: Any) -> list[Any]:
-    """Return the variables that a call for inference may change."""
-    # Keras does not count the state of recurrent layers among a model's variables.
-    recurrent = [layer for layer in model._flatten_layers() if getattr(layer, "stateful", False)]
-    states = flatten_tensors([getattr(layer, "states", None) for layer in recurrent])
-    return [*model.non_trainable_variables, *states]
-
-
-def call_model(model: Any, inputs: Any) -> Any:
-    """Call a model for inference, as ``predict`` does for one batch."""
-    given = inputs if _is_structured(model, inputs) else [inputs]
-    options = {"training": False} if getattr(model, "_call_has_training_arg", True) else {}
-    return model(given, **options)
-
-
-def _is_structured(model: Any, inputs: object) -> bool:
-    """Whether *inputs* stand as the model wants them; some warn unless one is in a list."""
-    wants_list = hasattr(model, "_nodes_by_depth") and isinstance(model.input, list)
-    return not wants_list or isinstance(inputs, list | tuple | dict)
 
 
 _local = threading.local()
@@ -237,12 +172,12 @@ class _OperationPatch:
 
     def acquire(self) -> None:
         with self._lock:
-            self._open += 1
             self._owner = import_keras("tracing a Keras model").Operation
             current = self._owner.__dict__["__call__"]
             if current is not self._patched:  # somebody's on top of ours, or instead of it
                 self._replaced, self._patched = current, _tapped(current)
                 self._owner.__call__ = self._patched
+            self._open += 1
 
     def release(self) -> None:
         with self._lock:
@@ -294,15 +229,15 @@ def _cast(value: Any, dtype: str) -> Any:
     return import_keras("tracing a Keras model").ops.cast(value, dtype)
 
 
-def _graph_in_trace() -> Any:
-    """Return the graph that TensorFlow is tracing into."""
-    tensorflow: Any = sys.modules["tensorflow"]
-    return tensorflow.compat.v1.get_default_graph()
-
-
 def is_symbolic(tensor: Any) -> bool:
     """Whether a tensor stands for values that are not there yet."""
     if isinstance(tensor, import_keras("tracing a Keras model").KerasTensor):
         return True
     tensorflow: Any = sys.modules.get("tensorflow")
     return tensorflow is not None and bool(tensorflow.is_symbolic_tensor(tensor))
+
+
+def computes_eagerly() -> bool:
+    """Whether operations of this thread compute now, not when a function is run."""
+    tensorflow: Any = sys.modules.get("tensorflow")
+    return tensorflow is not None and bool(tensorflow.executing_eagerly())

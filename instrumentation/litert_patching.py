@@ -1,5 +1,6 @@
 """The interpreters of LiteRT and ``tf.lite``, patched to be traced."""
 
+import contextlib
 import functools
 import inspect
 import os
@@ -71,9 +72,10 @@ def _init(find_recorder: FindRecorder, original: Any) -> Any:
         if recorder is None or not recorder.config.auto:
             original(self, *args, **kwargs)
             return
-        try:
+        given: inspect.BoundArguments | None = None
+        with contextlib.suppress(TypeError):
             given = signature.bind(self, *args, **kwargs)
-        except TypeError:
+        if given is None:
             original(self, *args, **kwargs)  # raises the same, in its own words
             return
         init_ns, preserved = _construct(original, given, recorder.summarises)

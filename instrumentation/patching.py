@@ -89,6 +89,7 @@ _INHERITED = object()
 
 _lock = threading.RLock()
 _originals: list[tuple[type, str, Any, Any]] = []
+_undos: list[Callable[[], None]] = []
 
 
 def replace_method(owner: type, name: str, make: Callable[[Any], Any]) -> None:
@@ -103,6 +104,13 @@ def replace_method(owner: type, name: str, make: Callable[[Any], Any]) -> None:
         setattr(owner, name, patched)
 
 
+def when_unpatched(undo: Callable[[], None]) -> None:
+    """Have *undo* called, once, when the patched methods are put back."""
+    with _lock:
+        if undo not in _undos:
+            _undos.append(undo)
+
+
 def unpatch() -> None:
     """Put every patched method back.
 
@@ -110,6 +118,9 @@ def unpatch() -> None:
     passes everything on while nothing is recorded.
     """
     with _lock:
+        while _undos:
+            with guard("leave a runtime as it was"):
+                _undos.pop()()
         while _originals:
             owner, name, original, patched = _originals.pop()
             if vars(owner).get(name) is not patched:

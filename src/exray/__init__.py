@@ -9,17 +9,20 @@ Two lines in an application::
 From here on every inference of LiteRT, ``tf.lite`` and Keras models is recorded.
 """
 
-from exray.instrumentation import (
-    Frame,
-    Stage,
-    configure,
-    flush,
-    frame,
-    instrument,
-    record,
-    shutdown,
-    stage,
-)
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from exray.instrumentation import (
+        Frame,
+        Stage,
+        configure,
+        flush,
+        frame,
+        instrument,
+        record,
+        shutdown,
+        stage,
+    )
 
 __all__ = [
     "Frame",
@@ -32,3 +35,19 @@ __all__ = [
     "shutdown",
     "stage",
 ]
+
+if not TYPE_CHECKING:  # a checker that saw it would take any name for an attribute
+
+    def __getattr__(name: str) -> object:
+        """Import instrumentation at its first use: commands that read a lake do without."""
+        if name not in __all__:
+            msg = f"module 'exray' has no attribute {name!r}"
+            raise AttributeError(msg)
+        from exray import instrumentation
+
+        globals().update({public: getattr(instrumentation, public) for public in __all__})
+        return globals()[name]
+
+    def __dir__() -> list[str]:
+        """Name what an import may take, imported already or not."""
+        return sorted({*globals(), *__all__})

@@ -1,8 +1,21 @@
-"""The ``exray`` command: mounts each component's commands, and words their errors."""
+"""The ``exray`` command: mounts each component's commands, and words their errors.
+
+An error is a line on stderr that begins with ``error:``, and an exit code:
+
+====  ==============================================================
+ 0    done
+ 1    a lake, a disk, an input or a missing extra stood in the way
+ 2    an option, an argument or a file of the user's is wrong
+130   interrupted
+====  ==============================================================
+
+A traceback is a bug of exray's own.
+"""
 
 import importlib
 import os
 import sys
+from typing import Protocol, runtime_checkable
 
 import typer
 
@@ -15,6 +28,7 @@ COMMAND_MODULES = (
 )
 """Where the commands stand; each imports fast, and what is heavy only when it runs."""
 
+EXIT_OK = 0
 EXIT_ERROR = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
@@ -36,18 +50,65 @@ def make_app() -> typer.Typer:
     return app
 
 
+@runtime_checkable
+class _CommandLineError(Protocol):
+    """An error of typer's own: of click's class, or of typer's copy of it, by its version."""
+
+    exit_code: int
+
+    def format_message(self) -> str:
+        """Return what is wrong."""
+        ...
+
+
 def main() -> None:
     """Run the command line; errors that exray knows are a line on stderr, not a traceback."""
+    # TensorFlow greets its users with a dozen lines about CUDA and oneDNN.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        make_app()()
-    except ExrayError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(EXIT_USAGE if isinstance(error, UsageError) else EXIT_ERROR)
-    except KeyboardInterrupt:
-        print("interrupted: what was recorded before is kept", file=sys.stderr)
-        sys.exit(EXIT_INTERRUPTED)
+        code = _run()
+        sys.stdout.flush()
     except BrokenPipeError:
         # The reader of a pipe (head, less) has had enough. Python would complain again
         # when it flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(EXIT_ERROR)
+        code = EXIT_ERROR
+    sys.exit(code)
+
+
+def _run() -> int:
+    try:
+        # Not standalone: typer would word errors itself, as a box of several lines.
+        code: object = typer.main.get_command(make_app()).main(
+            prog_name="exray", standalone_mode=False
+        )
+    except ExrayError as error:
+        _print_error(str(error))
+        return EXIT_USAGE if isinstance(error, UsageError) else EXIT_ERROR
+    except (KeyboardInterrupt, typer.Abort):
+        code = EXIT_INTERRUPTED
+    except Exception as error:
+        if not isinstance(error, _CommandLineError):
+            raise
+        return _show_usage_error(error)
+    if code == EXIT_INTERRUPTED:
+        print("interrupted: what was committed before is kept", file=sys.stderr)
+    return code if isinstance(code, int) else EXIT_OK
+
+
+def _show_usage_error(error: "_CommandLineError") -> int:
+    """Say what is wrong with an option or argument."""
+    message = error.format_message().rstrip(".")
+    context: object = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        print(message, file=sys.stderr)
+    else:
+        command = getattr(context, "command_path", "exray")
+        _print_error(f"{message}. Try: {command} --help")
+    return error.exit_code
+
+
+def _print_error(message: str) -> None:
+    """Print one line for each mistake."""
+    for line in message.splitlines():
+        print(f"error: {line}", file=sys.stderr)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from exray.instrumentation.capture import Carrier, TensorRecorder
@@ -29,19 +30,24 @@ TINY_LAYERS = ["CONV_2D", "MAX_POOL_2D", "RESHAPE", "FULLY_CONNECTED", "SOFTMAX"
 Array = NDArray[Any]
 
 
+def litert() -> Any:
+    """Return LiteRT's module of the interpreter, without types; skips where it is absent."""
+    return pytest.importorskip("ai_edge_litert.interpreter")
+
+
 def make_interpreter(model: Path = FLOAT, **options: Any) -> Any:
     """Return an interpreter of LiteRT that is ready to run."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(str(model), **options)
+    interpreter = litert().Interpreter(str(model), **options)
     interpreter.allocate_tensors()
     return interpreter
 
 
-def make_input(seed: int = 0, dtype: type = np.float32) -> Array:
+def make_input(seed: int = 0, dtype: Any = np.float32) -> Array:
     """Return an input of the tiny classifiers."""
-    values = np.random.default_rng(seed).random((1, 8, 8, 3), np.float32)
-    return values if dtype is np.float32 else (values * 255 - 128).astype(dtype)
+    values: Array = np.random.default_rng(seed).random((1, 8, 8, 3), np.float32)
+    if dtype is not np.float32:
+        values = (values * 255 - 128).astype(dtype)
+    return values
 
 
 def run(interpreter: Any, value: Array) -> Array:
@@ -56,12 +62,11 @@ def seen_tensors(frame: FrameRecord, role: str | None = None) -> list[tuple[Tens
     """Return site and row of every tensor of a frame, or of those in one role."""
     blocks: list[TensorBlock] = [*frame.tensors]
     blocks += [i.tensors for i in frame.inferences if i.tensors is not None]
-    return [
-        (block.sites[row["site"]], row)
-        for block in blocks
-        for row in block.rows
-        if role is None or block.sites[row["site"]].role == role
-    ]
+    seen: list[tuple[TensorSite, Any]] = []
+    for block in blocks:
+        numbers: list[int] = block.rows["site"].tolist()
+        seen += zip([block.sites[number] for number in numbers], block.rows, strict=True)
+    return [(site, row) for site, row in seen if role in (None, site.role)]
 
 
 class FakeModel(TracedModel, Execution):

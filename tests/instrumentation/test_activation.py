@@ -10,6 +10,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased,
 
 import exray
 from exray.instrumentation.activation import ActiveSpan, Surroundings
+from exray.instrumentation.guard import forget_logged
 from exray.testing import MemorySink, recording
 
 from .builders import FakeModel
@@ -149,6 +150,20 @@ def test_an_application_that_samples_no_trace_gets_no_spans_because_of_a_frame(
 
     assert len(sink.frames) == 1
     assert app.exporter.get_finished_spans() == ()
+
+
+def test_a_sampler_that_fails_does_not_keep_a_frame_from_being_recorded(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delenv("EXRAY_GUARD")
+    forget_logged()
+    app, sink = make_app(monkeypatch), MemorySink()
+    monkeypatch.setattr(app.provider, "sampler", object())
+    with recording(sink) as recorder:
+        FakeModel(recorder)()
+
+    assert len(sink.frames) == 1
+    assert "the application's sampler" in caplog.messages[0]
 
 
 def test_a_request_that_is_not_sampled_stays_so_inside_its_frames(

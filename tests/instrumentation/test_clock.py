@@ -67,6 +67,17 @@ def test_a_suspend_inside_a_frame_is_no_part_of_its_duration() -> None:
     assert clock.monotonic_ns() - before_ns == 10
 
 
+def test_suspends_add_up() -> None:
+    machine = Machine()
+    clock = machine.clock()
+
+    for _ in range(3):
+        machine.sleep(60 * SECOND_NS)
+        clock.follow_suspend()
+
+    assert clock.now_ns() == machine.wall_ns
+
+
 def test_what_a_busy_machine_lets_pass_between_two_readings_is_no_suspend() -> None:
     machine = Machine()
     clock = machine.clock()

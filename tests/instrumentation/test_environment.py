@@ -67,7 +67,11 @@ def test_where_the_machine_tells_nothing_there_is_still_an_environment(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delenv("OTEL_RESOURCE_ATTRIBUTES", raising=False)
-    monkeypatch.setattr(environment, "_first_line", lambda path: "")
+
+    def tell_nothing(path: Path) -> str:
+        return ""
+
+    monkeypatch.setattr(environment, "_first_line", tell_nothing)
 
     found = read_environment()
 

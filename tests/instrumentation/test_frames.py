@@ -112,6 +112,15 @@ def test_a_tensor_seen_before_the_input_is_known_is_summarised_in_its_family_lat
     np.testing.assert_array_equal(row["sketch"], folded)
 
 
+def test_a_frame_keeps_the_first_name_it_gets() -> None:
+    with recording(MemorySink()) as recorder:
+        frame = RecordingFrame(recorder, None)
+        frame.name_input("first")
+        frame.name_input("second")
+
+    assert (frame.input_id, frame.family) == ("first", sketch_family(input_key("first")))
+
+
 def test_at_level_latency_no_tensor_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     sink = MemorySink()
     with recording(sink, level="latency") as recorder:

@@ -218,7 +218,7 @@ def test_an_interrupt_while_exray_reads_leaves_no_frame_open(
                     model()
         model(np.full(3, 7, np.float32))
 
-    assert sink.frames[-1].input_id == xxhash.xxh3_64_hexdigest(np.full(3, 7, np.float32))
+    assert sink.frames[-1].input_id == xxhash.xxh3_64_hexdigest(np.full(3, 7, np.float32).tobytes())
     assert sink.frames[-1].parent_span_id is None
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from exray.instrumentation.keras_graph import OutputSpec
 from exray.instrumentation.keras_model import load_keras
-from exray.instrumentation.keras_tap import LayerCall, LayerTap, kept_state, shadow_pass
+from exray.instrumentation.keras_tap import LayerCall, LayerTap
 
 pytestmark = pytest.mark.keras
 
@@ -240,28 +241,48 @@ def test_recorder_that_fails_does_not_reach_the_host(
         assert (model(inputs).numpy() == expected).all()
 
 
-def test_shadow_pass_sees_layers_and_keeps_state(keras: Any) -> None:
-    inputs = keras.Input(batch_shape=(1, 5, 3))
-    model = keras.Model(inputs, keras.layers.LSTM(4, stateful=True, name="lstm")(inputs))
-    batch = np.ones((1, 5, 3), np.float32)
-    plain = [model.predict_on_batch(batch) for _ in range(2)]
-    model.layers[1].reset_states()
-    watched = [model.predict_on_batch(batch)]
-    calls = shadow_pass(model, batch)
-    watched.append(model.predict_on_batch(batch))
-    assert names(calls)[-1] == "lstm"
-    assert np.array_equal(plain, watched)
-    assert not np.array_equal(*plain)  # there is state to lose
+def test_model_that_is_built_under_the_tap_is_seen_whole(keras: Any) -> None:
+    class Homemade(keras.Model):  # type: ignore[misc]
+        def build(self, _shape: object) -> None:
+            self.dense = keras.layers.Dense(3, name="dense")
+
+        def call(self, inputs: Any) -> Any:
+            return self.dense(inputs)
+
+    model = Homemade()
+    with LayerTap(model) as tap:
+        model(np.ones((1, 3), np.float32))
+    assert names(tap.calls) == ["dense"]
 
 
-def test_kept_state_puts_variables_back_after_an_error(keras: Any) -> None:
+def test_call_tells_shapes_as_of_a_batch_of_one_and_memory(keras: Any) -> None:
     model = functional(keras)
-    model(images())
-    before = model.get_layer("bn").moving_mean.numpy()
-    with pytest.raises(RuntimeError), kept_state(model):
-        model.get_layer("bn").moving_mean.assign(before + 1)
-        raise RuntimeError
-    assert (model.get_layer("bn").moving_mean.numpy() == before).all()
+    with LayerTap(model) as tap:
+        model(images(2))
+    conv = tap.calls[1]
+    assert conv.specs == (OutputSpec((1, 4, 4, 4), "float32"),)
+    assert conv.size_bytes == conv.arrays()[0].nbytes == 2 * 4 * 4 * 4 * 4
+
+
+def test_tap_that_cannot_be_opened_sees_nothing_and_harms_nothing(
+    keras: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("EXRAY_GUARD")
+    model, original = functional(keras), keras.Operation.__call__
+    expected = model(images()).numpy()
+
+    def fail(_: object) -> None:
+        raise RuntimeError("no layers")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("exray.instrumentation.keras_tap.flatten_layers", fail)
+        with LayerTap(model) as tap:
+            assert (model(images()).numpy() == expected).all()
+    assert tap.calls == []
+    assert keras.Operation.__call__ is original
+    with LayerTap(model) as tap:
+        model(images())
+    assert len(tap.calls) == 5
 
 
 @pytest.mark.realdata

@@ -7,8 +7,6 @@ from exray.testing import MemorySink, recording
 
 from .builders import FLOAT, SPLIT, make_input, make_interpreter, run, seen_tensors
 
-pytest.importorskip("ai_edge_litert")
-
 LEFT, RIGHT = np.array([[1, 2, 3, 4]], np.float32), np.array([[5, 5, 5, 5]], np.float32)
 
 

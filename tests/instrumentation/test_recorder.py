@@ -9,6 +9,8 @@ from exray.instrumentation.recorder import Recorder
 from exray.schema.records import FrameRecord, Graph, Run
 from exray.testing import MemorySink, TickingClock
 
+from .builders import raising
+
 
 def make_recorder(sink: MemorySink, level: Level = Level.SUMMARY) -> Recorder:
     config = Config(build="1.4.2", role="edge", lake=Path("lake"), level=level, auto=True)
@@ -141,11 +143,7 @@ def test_the_sink_is_shut_down_even_if_it_takes_no_frame(monkeypatch: pytest.Mon
     sink = MemorySink()
     recorder = make_recorder(sink)
     recorder.close_frame(make_frame(recorder.placeholder_run))
-
-    def refuse(run: Run) -> None:
-        raise OSError("full")
-
-    monkeypatch.setattr(MemorySink, "add_run", lambda self, run: refuse(run))
+    monkeypatch.setattr(MemorySink, "add_run", raising(OSError("full")))
     with pytest.raises(OSError, match="full"):
         recorder.shutdown()
 
