@@ -7,51 +7,71 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exray.schema.errors import UsageError
+from exray.schema.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from .pipeline import PlaybackResult
+    from .result import PlaybackResult
 
 app = typer.Typer()
 
 FAILURES_SHOWN = 5
-"""Unreadable inputs named on the terminal; all of them stand in the JSON."""
+"""Failed inputs named on the terminal; all of them stand in the JSON."""
 
 
 @app.command()
 def run(
-    model: Annotated[Path, typer.Argument(help="A .tflite, .keras or .h5 file, or a SavedModel.")],
-    inputs: Annotated[Path, typer.Option(help="Folder of images, or an .npz file.")],
-    build: Annotated[str, typer.Option(help="Name of the build, as 'compare' will take it.")],
-    role: Annotated[str, typer.Option(help="edge or reference.")] = "edge",
+    model: Annotated[
+        Path,
+        typer.Argument(help="A .tflite, .keras or .h5 file, or a SavedModel.", metavar="MODEL"),
+    ],
+    inputs: Annotated[
+        Path, typer.Option(help="Folder of images, or an .npz file.", metavar="DIR|NPZ")
+    ],
+    build: Annotated[
+        str, typer.Option(help="Name of the build, as 'compare' will take it.", metavar="NAME")
+    ],
+    role: Annotated[
+        str, typer.Option(help="Which side of a comparison it is.", metavar="edge|reference")
+    ] = "edge",
     labels: Annotated[
-        str | None, typer.Option(help="CSV[:COLUMN] with the true class of each input.")
+        str | None, typer.Option(help="True class of each input.", metavar="CSV[:COLUMN]")
     ] = None,
-    label_offset: Annotated[int, typer.Option(help="Added to each label.")] = 0,
+    label_offset: Annotated[
+        int, typer.Option(help="Added to each label.", metavar="N", show_default=False)
+    ] = 0,
     preprocess: Annotated[
-        Path | None, typer.Option(help="YAML file that declares the preprocessing.")
+        Path | None, typer.Option(help="Declared preprocessing.", metavar="SPEC.yaml")
     ] = None,
-    kernels: Annotated[str, typer.Option(help="xnnpack, builtin or reference.")] = "xnnpack",
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads of the runtime.")] = None,
-    level: Annotated[str, typer.Option(help="off, latency or summary.")] = "summary",
-    limit: Annotated[int | None, typer.Option(min=1, help="Use the first LIMIT inputs.")] = None,
-    lake: Annotated[Path, typer.Option(envvar="EXRAY_LAKE", help="Folder of the lake.")] = Path(
-        "lake"
-    ),
+    kernels: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a .tflite model: xnnpack (the default), builtin or reference.",
+            metavar="FAMILY",
+        ),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of a .tflite model.", metavar="N")
+    ] = None,
+    level: Annotated[
+        str, typer.Option(help="How much is recorded.", metavar="off|latency|summary")
+    ] = "summary",
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Use the first N inputs.", metavar="N")
+    ] = None,
+    lake: Annotated[
+        Path, typer.Option(envvar="EXRAY_LAKE", help="Folder of the lake.", metavar="DIR")
+    ] = Path("lake"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Run a model over recorded inputs and record every layer in the lake."""
-    from exray.instrumentation.config import ROLES, Level
+    from exray.instrumentation.config import Level
 
     from .dataset import open_dataset
     from .labels import load_labels
     from .pipeline import Pipeline, play
     from .progress import show_progress
-    from .runners import RESOLVERS
     from .spec import load_spec
 
-    _check("role", role, ROLES)
-    _check("kernels", kernels, tuple(RESOLVERS))
     pipeline = Pipeline(
         model=model,
         spec=load_spec(preprocess) if preprocess else None,
@@ -64,42 +84,53 @@ def run(
     )
     truth = load_labels(labels, label_offset) if labels else None
     dataset = open_dataset(inputs, limit=limit, label_offset=label_offset)
-    with show_progress(f"{build} ({role})", enabled=not as_json) as progress:
+    if label_offset and truth is None and all(item.label is None for item in dataset):
+        msg = f"--label-offset {label_offset}: there are no labels. Pass --labels CSV, or an npz"
+        raise UsageError(f"{msg} with an array 'labels'.")
+    with show_progress(f"{build} ({role})") as progress:
         result = play(pipeline, dataset, truth, progress)
+    notes = result.notes(is_part=limit is not None)
     if as_json:
-        print(json.dumps(result_json(result, pipeline.build, pipeline.role)))
+        print(json.dumps(result_json(result, build, role, notes), allow_nan=False))
     else:
-        print_result(result, pipeline.build, pipeline.role, lake)
+        print_result(result, build, role, notes)
+        if result.run is not None:
+            print(f"recorded as run {result.run.run_id.hex()} in {lake}")
+    if not result.frames:
+        name, message = next(iter(result.failures.items()))
+        msg = f"none of {len(result.failures)} inputs went through; the first, '{name}': {message}"
+        raise DataError(msg)
 
 
-def _check(option: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        msg = f"--{option} {value!r} is unknown; expected one of {', '.join(allowed)}"
-        raise UsageError(msg)
-
-
-def result_json(result: "PlaybackResult", build: str, role: str) -> dict[str, object]:
+def result_json(
+    result: "PlaybackResult", build: str, role: str, notes: list[str]
+) -> dict[str, object]:
     """Return what ``run --json`` prints."""
-    accuracy = result.accuracy
-    latency = result.latency_ms
+    accuracy, top5, latency = result.accuracy, result.top5, result.latency_ms
     return {
-        "run_id": result.run.run_id.hex() if result.run else None,
+        "run_id": None if result.run is None else result.run.run_id.hex(),
         "build": build,
         "role": role,
         "frames": result.frames,
         "failed": len(result.failures),
         "failures": result.failures,
-        "labels_left_over": result.labels_left_over,
         "accuracy": None
-        if accuracy is None
-        else {"top1": accuracy.value, "ci95": list(accuracy.ci95)},
+        if accuracy is None or top5 is None
+        else {
+            "top1": accuracy.value,
+            "ci95": list(accuracy.ci95),
+            "top5": top5.value,
+            "correct": accuracy.correct,
+            "labelled": accuracy.count,
+        },
+        "labels": notes,
         "latency_ms": None if latency is None else {"p50": latency[0], "p99": latency[1]},
         "plain_output_equal": result.plain_output_equal,
     }
 
 
-def print_result(result: "PlaybackResult", build: str, role: str, lake: Path) -> None:
-    """Print the outcome for a reader; what failed goes to stderr."""
+def print_result(result: "PlaybackResult", build: str, role: str, notes: list[str]) -> None:
+    """Print the outcome for a reader; what is amiss goes to stderr."""
     accuracy, latency = result.accuracy, result.latency_ms
     line = f"{build} ({role}): {result.frames} frames"
     if accuracy is not None:
@@ -107,14 +138,14 @@ def print_result(result: "PlaybackResult", build: str, role: str, lake: Path) ->
         line += f", top-1 {accuracy.value:.1%} (95 % interval {low:.1%} to {high:.1%})"
     if latency is not None:
         line += f", model {latency[0]:.2f} ms median, {latency[1]:.2f} ms p99"
+    if result.failures:
+        line += f", {len(result.failures)} inputs failed"
     print(line)
     if result.plain_output_equal is False:
         print("the uninstrumented run of the first input gave other bytes", file=sys.stderr)
-    if result.labels_left_over:
-        print(f"labels: {result.labels_left_over}", file=sys.stderr)
-    for input_id, message in list(result.failures.items())[:FAILURES_SHOWN]:
-        print(f"failed: {input_id}: {message}", file=sys.stderr)
+    for note in notes:
+        print(f"labels: {note}", file=sys.stderr)
+    for name, message in list(result.failures.items())[:FAILURES_SHOWN]:
+        print(f"failed: {name}: {message}", file=sys.stderr)
     if len(result.failures) > FAILURES_SHOWN:
         print(f"failed: {len(result.failures) - FAILURES_SHOWN} more", file=sys.stderr)
-    if result.run is not None:
-        print(f"recorded as run {result.run.run_id.hex()} in {lake}")

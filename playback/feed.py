@@ -1,4 +1,8 @@
-"""A recorded input made into the model's input."""
+"""A recorded input made into the model's input.
+
+`prepare()` gives real values, which an edge and a reference pipeline can be compared by;
+`fit()` turns them into the numbers that one model takes.
+"""
 
 from typing import Any
 
@@ -6,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exray.schema.errors import DataError
+from exray.schema.quantization import dequantize
 
 from .image import preprocess, quantize
 from .runners import InputSpec
@@ -15,48 +20,102 @@ Array = NDArray[Any]
 """A tensor of any shape and element type."""
 
 
-def model_input(value: Array, spec: PreprocessSpec | None, target: InputSpec) -> Array:
-    """Return *value* as the model takes it.
+def prepare(value: Array, spec: PreprocessSpec | None, target: InputSpec) -> Array:
+    """Return what the model is to see, before it is quantized.
+
+    Without a spec an array with as many elements as the model's input is reshaped, and
+    one of the input's dtype is that input: its numbers stay as they are. An image is
+    preprocessed as the spec, or the default one, says.
 
     Args:
-        value: An image (H, W, 3) or (H, W) of uint8, or an array with as many elements as
-            the model's input.
+        value: An image (H, W, C) or (H, W) of uint8, or an array.
         spec: Declared preprocessing; None where the user declared none.
         target: The model's input.
 
     Returns:
-        Shape and dtype of *target*.
+        Shape of *target*; float32 in real units, or integers that `fit()` leaves alone.
 
     Raises:
-        DataError: The array is no image and has another number of elements.
+        DataError: It is no image and does not fit the model, or an image that, once
+            preprocessed, does not.
+        UsageError: Neither spec nor model says how large an image has to become.
     """
-    count = int(np.prod(target.shape))
-    if spec is None and value.size == count and value.dtype == target.dtype:
-        return value.reshape(target.shape)
-    if _is_image(value):
-        chosen = spec or PreprocessSpec()
-        prepared = preprocess(value, chosen.image, _image_size(target, chosen))
-    else:
-        prepared = value
-    if prepared.size != count:
+    shaped = target.shaped(value) if spec is None else None
+    if shaped is not None:
+        return shaped if _is_exact(shaped, target) else shaped.astype(np.float32)
+    if spec is None and not _is_image(value):
         msg = (
-            f"input of shape {value.shape} gives {prepared.size} elements; the model takes "
-            f"{count} (shape {target.shape}). Check resize and channels of the preprocessing spec."
+            f"got an array of shape {value.shape} and dtype {value.dtype}; the model takes "
+            f"{_shown(target)}. Bring arrays with as many elements, or images of uint8."
         )
         raise DataError(msg)
-    return quantize(prepared.reshape(target.shape), target.quantization, target.dtype)
+    chosen = spec or PreprocessSpec()
+    pixels = preprocess(value, chosen.image, _image_size(target, chosen))
+    shaped = target.shaped(pixels)
+    if shaped is None:
+        msg = (
+            f"an image of shape {value.shape} was preprocessed to {pixels.shape}; the model takes "
+            f"{_shown(target)}. Correct resize, channels or layout of the preprocessing spec."
+        )
+        raise DataError(msg)
+    return shaped
+
+
+def fit(values: Array, target: InputSpec) -> Array:
+    """Turn what `prepare()` returned into the model's own numbers.
+
+    Args:
+        values: Shape of *target*.
+        target: The model's input.
+
+    Returns:
+        Shape of *values*, dtype of *target*; integers quantized with the model's own
+        scale and zero point, rounded and clamped.
+
+    Raises:
+        DataError: Integers such as token ids do not fit the input's type.
+    """
+    if values.dtype == target.dtype:
+        return values
+    if values.dtype.kind in "biu":
+        limits = np.iinfo(str(target.dtype))
+        if values.size and (values.min() < limits.min or values.max() > limits.max):
+            msg = (
+                f"got integers from {values.min()} to {values.max()}; the model takes "
+                f"{target.dtype}, {limits.min} to {limits.max}"
+            )
+            raise DataError(msg)
+        return values.astype(target.dtype)
+    return quantize(values, target.quantization, target.dtype)
+
+
+def real_values(values: Array, target: InputSpec) -> Array:
+    """Return what `prepare()` returned in real units, as edge and reference share them."""
+    if values.dtype.kind in "iu":
+        return dequantize(values, target.quantization)
+    return values
+
+
+def _is_exact(values: Array, target: InputSpec) -> bool:
+    """Whether the numbers are the model's own: of its type, or integers that need no scale."""
+    counts = values.dtype.kind in "biu" and target.dtype.kind in "iu"
+    return values.dtype == target.dtype or (counts and target.quantization is None)
 
 
 def _is_image(value: Array) -> bool:
-    return value.dtype == np.uint8 and (
-        value.ndim == 2 or (value.ndim == 3 and value.shape[-1] in (1, 3, 4))
-    )
+    is_shaped = value.ndim == 2 or (value.ndim == 3 and value.shape[-1] in (1, 3, 4))
+    return value.dtype == np.uint8 and is_shaped
 
 
-def _image_size(target: InputSpec, spec: PreprocessSpec) -> tuple[int, int]:
-    """Return height and width of the model's input, by the spec's layout."""
+def _image_size(target: InputSpec, spec: PreprocessSpec) -> tuple[int, int] | None:
+    """Return height and width of the model's input, None where it is not one of an image."""
     if len(target.shape) != 4:
-        msg = f"the model's input has shape {target.shape}; expected four dimensions for an image"
-        raise DataError(msg)
+        return None
     _, first, second, third = target.shape
-    return (second, third) if spec.image.layout == "nchw" else (first, second)
+    height, width = (second, third) if spec.image.layout == "nchw" else (first, second)
+    return None if height is None or width is None else (height, width)
+
+
+def _shown(target: InputSpec) -> str:
+    sizes = ", ".join("any" if size is None else str(size) for size in target.shape)
+    return f"{target.dtype} of shape ({sizes})"

@@ -1,17 +1,24 @@
 """A Keras model ready to run: .keras, .h5, or a SavedModel seen from outside."""
 
+import re
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
 from exray.instrumentation import api
 from exray.instrumentation.keras_model import load_keras
+from exray.instrumentation.keras_patching import traced_keras_model
 from exray.instrumentation.patching import untraced
-from exray.schema.errors import ModelError
+from exray.schema.errors import DataError, ModelError
 from exray.schema.records import Run
 
-from .runners import Array, InputSpec, Runner
+from .runners import Array, InputSpec, Runner, check_input_count, check_input_dtype, one_line
+
+_BOLD = re.compile(r"\x1b\[1m(.*?)\x1b\[0m", re.DOTALL)
+"""How Keras sets the cause apart from arguments and advice."""
 
 
 class KerasRunner(Runner):
@@ -21,7 +28,7 @@ class KerasRunner(Runner):
         model: The file or folder.
 
     Raises:
-        ModelError: The file is damaged, refused by Keras, or has several inputs.
+        ModelError: The file is damaged or refused by Keras, or playback cannot feed it.
         MissingExtraError: TensorFlow is not installed.
     """
 
@@ -29,33 +36,51 @@ class KerasRunner(Runner):
         start_ns = time.perf_counter_ns()
         self._model = load_keras(model)
         init_ns = time.perf_counter_ns() - start_ns
-        api.instrument(self._model, path=model, init_ns=init_ns)
-        if len(self._model.inputs) != 1:
-            msg = (
-                f"model '{model}' has {len(self._model.inputs)} inputs; playback feeds exactly one"
-            )
-            raise ModelError(msg)
-        tensor = self._model.inputs[0]
-        shape = tuple(1 if size is None else int(size) for size in tensor.shape)
-        self.input = InputSpec(shape, np.dtype(str(tensor.dtype)))
+        inputs: list[Any] = list(getattr(self._model, "inputs", None) or ())
+        check_input_count(model, [str(tensor.name) for tensor in inputs])
+        self.input = _input_spec(model, inputs[0])
+        if api.current_recorder() is not None:
+            api.instrument(self._model, path=model, init_ns=init_ns)
 
     def run(self, value: Array) -> Array:
         """Run the model eagerly on one input."""
-        return _first(self._model(value, training=False))
+        try:
+            return _first(self._model(value, training=False))
+        except Exception as error:  # Keras and TensorFlow raise errors of many types
+            bold = _BOLD.search(str(error))
+            said = one_line(bold[1] if bold else error)
+            msg = f"the model cannot compute this input: {said}"
+            raise DataError(msg) from error
 
     def run_plain(self, value: Array) -> Array:
         """Run the same model once, untraced."""
         with untraced():
-            return _first(self._model(value, training=False))
+            return self.run(value)
 
-    @property
-    def recorded_run(self) -> Run | None:
-        """The run that the model's executions are recorded as."""
-        return api.run_of(self._model)
+    def open_run(self) -> Run | None:
+        """Return the run that the model's executions are recorded as."""
+        traced = traced_keras_model(self._model)
+        return None if traced is None else traced.ensure_run()
+
+
+def _input_spec(model: Path, tensor: Any) -> InputSpec:
+    sizes = [None if size is None else int(size) for size in tensor.shape]
+    batch, rest = sizes[:1], sizes[1:]
+    try:
+        dtype = np.dtype(str(tensor.dtype))
+    except TypeError as error:  # "string", "bfloat16"
+        msg = (
+            f"model '{model}' takes {tensor.dtype} as its input; playback feeds integers and floats"
+        )
+        raise ModelError(msg) from error
+    check_input_dtype(model, dtype)
+    return InputSpec((*(1 if size is None else size for size in batch), *rest), dtype)
 
 
 def _first(outputs: object) -> Array:
     """Return the first of a model's outputs, which Keras gives as tensor, list or dict."""
-    while isinstance(outputs, list | tuple | dict):
-        outputs = next(iter(outputs.values() if isinstance(outputs, dict) else outputs))
+    if isinstance(outputs, Mapping):
+        return _first(next(iter(cast("Mapping[str, object]", outputs).values())))
+    if isinstance(outputs, list | tuple):
+        return _first(cast("Sequence[object]", outputs)[0])
     return np.asarray(outputs)

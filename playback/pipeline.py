@@ -1,32 +1,29 @@
 """A whole playback: recorded inputs through one pipeline, recorded and counted."""
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from exray.exporters.buffer import RecordBuffer
 from exray.exporters.lake import LakeExporter
 from exray.instrumentation import api
-from exray.instrumentation.config import Config, Level
+from exray.instrumentation.config import Config, Level, resolve
 from exray.instrumentation.frames import RecordingFrame
 from exray.instrumentation.prediction import best_classes
 from exray.instrumentation.recorder import Recorder
 from exray.schema.errors import DataError, LakeError, UsageError
-from exray.schema.records import Run
+from exray.schema.records import Quantization
 
 from .dataset import Dataset, Item
-from .feed import model_input
+from .feed import Array, fit, prepare, real_values
 from .labels import LabelMatch, Labels
-from .outcome import Accuracy, accuracy_from_counts
-from .runners import Runner, open_runner
+from .progress import Progress, ignore_progress
+from .result import PlaybackResult
+from .runners import Runner, plan_runner
 from .spec import PreprocessSpec
 
-Progress = Callable[[int, int], None]
-"""Called with the inputs done and their total."""
+LAST_WRITE_S = 600.0
+"""Longest wait for the last records to be written: a slow disk, not a broken one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,9 +35,10 @@ class Pipeline:
         spec: Declared preprocessing, None for the default one.
         build: What to call it.
         role: ``edge`` or ``reference``.
+        lake: Folder of the lake; untouched at level ``off``.
         level: ``latency`` or ``summary``; ``off`` runs without recording.
-        kernels: ``xnnpack``, ``builtin`` or ``reference``.
-        threads: Threads of the runtime, None for its own default.
+        kernels: ``xnnpack``, ``builtin`` or ``reference``, for .tflite; None for the first.
+        threads: Threads of the runtime, for .tflite; None for its own default.
     """
 
     model: Path
@@ -49,80 +47,49 @@ class Pipeline:
     role: str
     lake: Path
     level: Level = Level.SUMMARY
-    kernels: str = "xnnpack"
+    kernels: str | None = None
     threads: int | None = None
-
-
-@dataclass(slots=True)
-class PlaybackResult:
-    """What a playback found.
-
-    Args:
-        frames: Inputs that went through.
-        failures: Message by input id, for those that did not.
-        accuracy: None where no input had a label.
-        labels_left_over: What the labels' file and the inputs do not have in common.
-        model_ms: Time of each execution, milliseconds.
-        plain_output_equal: Whether an uninstrumented run of the first input gave the same
-            bytes; None where nothing was recorded.
-    """
-
-    run: Run | None = None
-    frames: int = 0
-    failures: dict[str, str] = field(default_factory=dict[str, str])
-    correct: int = 0
-    labelled: int = 0
-    labels_left_over: str = ""
-    model_ms: list[float] = field(default_factory=list[float])
-    plain_output_equal: bool | None = None
-
-    @property
-    def accuracy(self) -> Accuracy | None:
-        """Top-1 accuracy over the labelled inputs."""
-        return accuracy_from_counts(self.correct, self.labelled) if self.labelled else None
-
-    @property
-    def latency_ms(self) -> tuple[float, float] | None:
-        """Median and 99th percentile of the model's execution, milliseconds."""
-        if not self.model_ms:
-            return None
-        median, p99 = np.percentile(self.model_ms, [50, 99])
-        return float(median), float(p99)
 
 
 def play(
     pipeline: Pipeline,
     dataset: Dataset,
     labels: Labels | None,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = ignore_progress,
 ) -> PlaybackResult:
     """Run every input through the pipeline and record it in the lake.
 
     An input that cannot be read or fed is reported and counted, and the run goes on. What
     was recorded is committed even when the playback is interrupted.
 
+    Args:
+        pipeline: What to run.
+        dataset: The inputs.
+        labels: Their classes; None for those that the dataset brings, if any.
+        progress: Told how far the work is.
+
     Raises:
+        UsageError: Build or role is none, no label matches, or the spec needs a size.
         ModelError: The model cannot be loaded.
         LakeError: The lake cannot be opened, or not everything could be written.
+        MissingExtraError: What the model, the images or the lake need is not installed.
     """
-    truth = _match_labels(dataset, labels)
-    result = PlaybackResult(labels_left_over=truth.describe() if labels else "")
-    recorder = _start(pipeline)
-    try:
-        runner = open_runner(pipeline.model, kernels=pipeline.kernels, threads=pipeline.threads)
-        for done, item in enumerate(dataset):
-            progress(done, len(dataset))
-            _play_item(item, pipeline, runner, truth.labels, result, recorder)
-        progress(len(dataset), len(dataset))
-    finally:
-        written = recorder is None or recorder.flush(600.0)
-        api.shutdown()
-    if not written:
-        msg = (
-            f"not every frame could be written to lake '{pipeline.lake}'; the log above says why. "
-            "What is in the lake is whole. Free space or choose another --lake, and run again."
-        )
-        raise LakeError(msg)
+    config = resolve(
+        build=pipeline.build, role=pipeline.role, lake=pipeline.lake, level=str(pipeline.level)
+    )
+    match = _match_labels(dataset, labels)
+    load = plan_runner(pipeline.model, kernels=pipeline.kernels, threads=pipeline.threads)
+    result = PlaybackResult(match=match)
+    with _Recording(config, pipeline.spec):
+        runner = load()
+        try:
+            for done, item in enumerate(dataset):
+                progress(done, len(dataset))
+                _play_item(item, pipeline.spec, runner, result)
+            progress(len(dataset), len(dataset))
+        finally:
+            # Inputs that never reached the model are of its run all the same.
+            result.run = runner.open_run()
     return result
 
 
@@ -141,40 +108,53 @@ def _match_labels(dataset: Dataset, labels: Labels | None) -> LabelMatch:
     return match
 
 
-def _start(pipeline: Pipeline) -> Recorder | None:
-    if pipeline.level == Level.OFF:
-        return None
-    config = Config(
-        build=pipeline.build,
-        role=pipeline.role,
-        lake=pipeline.lake,
-        level=pipeline.level,
-        auto=True,
-    )
-    recorder = Recorder(config, RecordBuffer(LakeExporter(pipeline.lake)))
-    if pipeline.spec is not None:
-        recorder.preprocess_json = pipeline.spec.model_dump_json()
-    api.shutdown()
-    api.start(recorder)
-    return recorder
+class _Recording:
+    """The process's recorder while a playback runs; nothing at level ``off``."""
+
+    def __init__(self, config: Config, spec: PreprocessSpec | None) -> None:
+        self._config = config
+        self._spec = spec
+        self._buffer: RecordBuffer | None = None
+
+    def __enter__(self) -> None:
+        api.shutdown()
+        if self._config.level == Level.OFF:
+            return
+        self._buffer = RecordBuffer(LakeExporter(self._config.lake))
+        recorder = Recorder(self._config, self._buffer)
+        if self._spec is not None:
+            recorder.preprocess_json = self._spec.model_dump_json()
+        api.start(recorder)
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        buffer = self._buffer
+        if buffer is None:
+            return
+        is_written = buffer.flush(LAST_WRITE_S) and not buffer.dropped_frames
+        api.shutdown()
+        if not is_written and error is None:
+            msg = (
+                f"not every frame could be written to lake '{self._config.lake}'; the warning "
+                "above says why. What is in the lake is whole. Free space or choose another "
+                "--lake, and run again."
+            )
+            raise LakeError(msg)
 
 
 def _play_item(
-    item: Item,
-    pipeline: Pipeline,
-    runner: Runner,
-    labels: Mapping[str, int],
-    result: PlaybackResult,
-    recorder: Recorder | None,
+    item: Item, spec: PreprocessSpec | None, runner: Runner, result: PlaybackResult
 ) -> None:
-    label = labels.get(item.input_id)
+    label = result.match.labels.get(item.input_id)
     try:
         with api.frame(item.input_id, label) as frame:
             with api.stage("decode"):
                 raw = item.load()
             frame.raw(raw)
             with api.stage("preprocess") as stage:
-                value = stage.output(model_input(raw, pipeline.spec, runner.input))
+                values = prepare(raw, spec, runner.input)
+                # Real values, so that a float and an integer pipeline can be compared.
+                stage.output(real_values(values, runner.input))
+                value = fit(values, runner.input)
             before_ns = time.perf_counter_ns()
             output = runner.run(value)
             dur_ns = time.perf_counter_ns() - before_ns
@@ -186,24 +166,26 @@ def _play_item(
         dur_ns = frame.inferences[-1].dur_ns  # without what recording took
     result.model_ms.append(dur_ns / 1e6)
     result.frames += 1
-    if result.frames == 1 and recorder is not None:
-        _note_first_frame(runner, value, output, result, recorder)
     if label is not None:
-        result.labelled += 1
-        classes, _ = best_classes(output, runner.output_quantization)
-        result.correct += int(classes[:1] == (label,))
+        best, _ = best_classes(output, runner.output_quantization)
+        result.classes = _class_count(output, runner.output_quantization)
+        result.count_answer(item.input_id, label, best)
+    if result.frames == 1:
+        _repeat_plain(runner, value, output, result)
 
 
-def _note_first_frame(
-    runner: Runner,
-    value: np.ndarray[Any, Any],
-    output: np.ndarray[Any, Any],
-    result: PlaybackResult,
-    recorder: Recorder,
-) -> None:
-    """Repeat the first input without instrumentation, and write down what came of it."""
-    run = result.run = runner.recorded_run
-    if run is None:
+def _class_count(output: Array, quantization: Quantization | None) -> int | None:
+    """Return how many classes an output speaks of, as `best_classes` reads it."""
+    if output.size > 1:
+        return output.size
+    names_class = output.dtype.kind in "iu" and quantization is None
+    return None if names_class else 2
+
+
+def _repeat_plain(runner: Runner, value: Array, output: Array, result: PlaybackResult) -> None:
+    """Run the first input again without instrumentation, and write down what came of it."""
+    recorder, run = api.current_recorder(), runner.open_run()
+    if recorder is None or run is None:
         return
     plain = runner.run_plain(value)
     result.plain_output_equal = run.plain_output_equal = plain.tobytes() == output.tobytes()

@@ -1,8 +1,8 @@
-"""A model file made ready to run: one class per runtime, the same three questions."""
+"""A model file made ready to run: whatever the runtime, the same few questions."""
 
-import hashlib
-import importlib
+import functools
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,40 +10,56 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from exray.instrumentation.api import run_of
 from exray.instrumentation.graph import read_tflite
-from exray.instrumentation.litert import quantization_from_details
-from exray.instrumentation.patching import untraced
-from exray.schema.errors import MissingExtraError, ModelError
+from exray.schema.errors import ModelError, UsageError
 from exray.schema.records import Quantization, Run
 
 Array = NDArray[Any]
 """A tensor of any shape and element type."""
 
-RESOLVERS = {
-    "xnnpack": "AUTO",
-    "builtin": "BUILTIN_WITHOUT_DEFAULT_DELEGATES",
-    "reference": "BUILTIN_REF",
-}
-"""Name of the op resolver by kernel family: the default one applies XNNPACK."""
+KERNELS = ("xnnpack", "builtin", "reference")
+"""Kernel families of a .tflite model, the default one first."""
+
+KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
+"""Endings of Keras model files; a SavedModel is a folder."""
+
+NUMERIC_KINDS = "biuf"
+"""Kinds of dtype that playback can feed: bool, integers, floats."""
 
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
-    """What a model's first input takes.
+    """What a model's only input takes.
 
     Args:
-        shape: With the batch dimension; free dimensions stand as 1.
+        shape: With the batch dimension; None is a dimension that the model leaves free,
+            but a free batch dimension is 1.
+        dtype: Element type.
         quantization: How real values map to an integer input; None for a float one.
     """
 
-    shape: tuple[int, ...]
+    shape: tuple[int | None, ...]
     dtype: np.dtype[Any]
     quantization: Quantization | None = None
 
+    def shaped(self, values: Array) -> Array | None:
+        """Return *values* in the input's shape, None if they do not fit it.
+
+        A shape without free dimensions takes any array with as many elements.
+        """
+        fixed = [size for size in self.shape if size is not None]
+        if len(fixed) == len(self.shape):
+            return values.reshape(fixed) if values.size == np.prod(fixed, dtype=int) else None
+        for shape in (values.shape, (1, *values.shape)):
+            if len(shape) == len(self.shape) and all(
+                wanted in (None, size) for wanted, size in zip(self.shape, shape, strict=True)
+            ):
+                return values.reshape(shape)
+        return None
+
 
 class Runner(ABC):
-    """One model in one runtime, ready to run batches of one."""
+    """One model in one runtime, ready to run one input at a time."""
 
     input: InputSpec
     output_quantization: Quantization | None = None
@@ -57,41 +73,66 @@ class Runner(ABC):
 
         Returns:
             The first output as the runtime gives it, integers not dequantized.
+
+        Raises:
+            DataError: The runtime refuses this input.
         """
 
     @abstractmethod
     def run_plain(self, value: Array) -> Array:
         """Run the same model once without any instrumentation."""
 
-    @property
     @abstractmethod
-    def recorded_run(self) -> Run | None:
-        """The run that the model's executions are recorded as, once there was one."""
+    def open_run(self) -> Run | None:
+        """Return the run that the model's executions are recorded as.
+
+        It is opened here if the model has not run yet; None while nothing is recorded.
+        """
 
 
-def open_runner(model: Path, *, kernels: str = "xnnpack", threads: int | None = None) -> Runner:
-    """Load a model.
+def open_runner(model: Path, *, kernels: str | None = None, threads: int | None = None) -> Runner:
+    """Load a model; arguments and errors as those of `plan_runner`."""
+    return plan_runner(model, kernels=kernels, threads=threads)()
+
+
+def plan_runner(
+    model: Path, *, kernels: str | None = None, threads: int | None = None
+) -> Callable[[], Runner]:
+    """Check what can be told of a model without loading it.
 
     Args:
         model: A .tflite, .keras or .h5 file, or the folder of a SavedModel.
-        kernels: ``xnnpack``, ``builtin`` or ``reference``; for .tflite alone.
-        threads: Threads of the runtime; None for its own default.
+        kernels: One of `KERNELS`, for .tflite alone; None for the first of them.
+        threads: Threads of the runtime, for .tflite alone; None for its own default.
+
+    Returns:
+        What loads the model. It raises `ModelError` where the runtime refuses the model,
+        `MissingExtraError` where there is no runtime.
 
     Raises:
-        ModelError: The file is missing, damaged, of no known kind, or its runtime refuses it.
-        MissingExtraError: The runtime is not installed.
+        ModelError: The file is missing, of no known kind, or not a whole .tflite file.
+        UsageError: *kernels* or *threads* is not for this model.
     """
+    if kernels is not None and kernels not in KERNELS:
+        msg = f"kernels {kernels!r} are unknown; expected one of {', '.join(KERNELS)}"
+        raise UsageError(msg)
     if not model.exists():
         msg = (
             f"model '{model}' does not exist. Pass a .tflite, .keras or .h5 file, or a SavedModel."
         )
         raise ModelError(msg)
-    if model.is_dir() or model.suffix in (".keras", ".h5"):
+    suffix = model.suffix.lower()
+    if suffix == ".tflite" and model.is_file():
+        # Reading the graph tells a damaged file in clear words, which no runtime does.
+        read_tflite(model, model_name=model.stem, sha256="")
+        from .litert_runner import LiteRTRunner
+
+        return functools.partial(LiteRTRunner, model, kernels or KERNELS[0], threads)
+    if model.is_dir() or suffix in KERAS_SUFFIXES:
+        _check_unset(model, kernels=kernels, threads=threads)
         from .keras_runner import KerasRunner
 
-        return KerasRunner(model)
-    if model.suffix == ".tflite":
-        return LiteRTRunner(model, kernels=kernels, threads=threads)
+        return functools.partial(KerasRunner, model)
     msg = (
         f"model '{model}' has the ending {model.suffix!r}; expected .tflite, .keras, .h5, or the "
         "folder of a SavedModel."
@@ -99,75 +140,41 @@ def open_runner(model: Path, *, kernels: str = "xnnpack", threads: int | None = 
     raise ModelError(msg)
 
 
-class LiteRTRunner(Runner):
-    """A .tflite file in LiteRT, or in TensorFlow's own interpreter where LiteRT is absent.
+def _check_unset(model: Path, **options: object) -> None:
+    """Refuse options that would be ignored without a word."""
+    for name, value in options.items():
+        if value is not None:
+            msg = f"--{name} {value} is for .tflite models; leave it out for '{model}'"
+            raise UsageError(msg)
 
-    Args:
-        model: The file.
-        kernels: A key of `RESOLVERS`.
-        threads: Threads of the runtime; None for its own default.
+
+def check_input_dtype(model: Path, dtype: np.dtype[Any]) -> None:
+    """Refuse a model whose input is of a kind that playback cannot feed.
 
     Raises:
-        ModelError: The file is damaged, or holds an operator that the runtime lacks.
-        MissingExtraError: Neither LiteRT nor TensorFlow is installed.
+        ModelError: It is text or complex numbers.
     """
-
-    def __init__(self, model: Path, *, kernels: str = "xnnpack", threads: int | None = None):
-        self._module = _import_interpreter()
-        content = model.read_bytes()
-        # Reading the graph first gives a damaged file its own clear error.
-        read_tflite(content, model_name=model.stem, sha256=hashlib.sha256(content).hexdigest())
-        resolver = self._module.OpResolverType[RESOLVERS[kernels]]
-        self._arguments = {
-            "model_path": str(model),
-            "num_threads": threads,
-            "experimental_op_resolver_type": resolver,
-        }
-        self._interpreter = self._construct(model)
-        detail = self._interpreter.get_input_details()[0]
-        self._input_index = int(detail["index"])
-        output = self._interpreter.get_output_details()[0]
-        self._output_index = int(output["index"])
-        shape = tuple(int(d) for d in detail["shape"])
-        self.input = InputSpec(shape, np.dtype(detail["dtype"]), quantization_from_details(detail))
-        self.output_quantization = quantization_from_details(output)
-
-    def _construct(self, model: Path) -> Any:
-        try:
-            interpreter = self._module.Interpreter(**self._arguments)
-            interpreter.allocate_tensors()
-        except (ValueError, RuntimeError) as error:
-            msg = f"model '{model}' is refused by its runtime: {error}"
-            raise ModelError(msg) from error
-        return interpreter
-
-    def run(self, value: Array) -> Array:
-        """Run the model on one input of its own shape and dtype."""
-        return self._run(self._interpreter, value)
-
-    def run_plain(self, value: Array) -> Array:
-        """Run a second, uninstrumented interpreter once."""
-        with untraced():
-            interpreter = self._module.Interpreter(**self._arguments)
-            interpreter.allocate_tensors()
-            return self._run(interpreter, value)
-
-    def _run(self, interpreter: Any, value: Array) -> Array:
-        interpreter.set_tensor(self._input_index, value)
-        interpreter.invoke()
-        output: Array = interpreter.get_tensor(self._output_index)
-        return output
-
-    @property
-    def recorded_run(self) -> Run | None:
-        """The run that the interpreter's executions are recorded as."""
-        return run_of(self._interpreter)
+    if dtype.kind not in NUMERIC_KINDS:
+        msg = f"model '{model}' takes {dtype} as its input; playback feeds integers and floats"
+        raise ModelError(msg)
 
 
-def _import_interpreter() -> Any:
-    for name in ("ai_edge_litert.interpreter", "tensorflow.lite.python.interpreter"):
-        try:
-            return importlib.import_module(name)
-        except ImportError:
-            continue
-    raise MissingExtraError("litert", "running a .tflite model")
+def check_input_count(model: Path, names: list[str]) -> None:
+    """Refuse a model that has not exactly one input.
+
+    Raises:
+        ModelError: There is none, or there are several.
+    """
+    if len(names) != 1:
+        listed = f": {', '.join(names)}" if names else ""
+        msg = (
+            f"model '{model}' has {len(names)} inputs{listed}; playback feeds models with one. "
+            "Run it in an application, with exray.configure() and exray.frame()."
+        )
+        raise ModelError(msg)
+
+
+def one_line(said: object, limit: int = 300) -> str:
+    """Return what a runtime said, an error or its text, as one line without a full stop."""
+    text = " ".join(str(said).split()).rstrip(".") or type(said).__name__
+    return text if len(text) <= limit else f"{text[:limit]}..."
