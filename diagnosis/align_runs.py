@@ -1,32 +1,25 @@
 """Alignments of the models in a lake: found once per pair of models, then read back."""
 
-import json
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from exray.schema.arrow import arrow_schema
-from exray.schema.errors import LakeError, SelectionError
-from exray.schema.records import SKETCH_SIZE, Graph, GraphOp
-
-from .alignment import (
-    ALIGNMENT_VERSION,
-    LayerMatch,
-    ModelLayers,
-    align,
-    distances_from_sketches,
-    layers_from_graph,
-)
-from .verdict import SAME_INPUT_DB
+from exray.schema.errors import LakeError
 
 if TYPE_CHECKING:
     import duckdb
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
 
     from exray.lake import Lake
     from exray.queries.select import Selection
+
+    from .alignment import LayerMatch, ModelLayers
+
+COMMON_INPUT_DB = 30.0
+"""SQNR above which two model inputs are one for alignment: coarse 8-bit inputs stay above it,
+and a sound int8 layer is farther from its counterpart than such inputs are from each other."""
 
 
 def ensure_alignment(
@@ -34,72 +27,112 @@ def ensure_alignment(
     connection: "duckdb.DuckDBPyConnection",
     edge: "Selection",
     reference: "Selection",
-) -> None:
+) -> str | None:
     """See to it that *connection* knows which layers of two models answer to each other.
 
     What is not known yet is worked out and written to the lake, for every later query; a
-    lake that cannot be written is read all the same. Layers that had no counterpart are
-    tried again once there are frames with the same model input on both sides.
+    lake that cannot be written is read all the same. Layers without counterpart are tried
+    again, once there are frames with the same model input on both sides.
 
-    Raises:
-        SelectionError: A model's graph is not in the lake.
+    Returns:
+        Why the layers cannot be matched, None where they are.
     """
     if edge.model_sha256 == reference.model_sha256:
-        return
+        return None
+    stored = _stored(connection, edge, reference)
+    if stored.is_settled:
+        return None
+    # Sketches are read for what is open only: over many frames that takes longer than the rest.
     sketches = _LayerSketches(connection, edge, reference)
-    if not _is_stale(connection, edge, reference, has_common_input=sketches.common_input):
-        return
-    edge_layers = layers_from_graph(read_graph(connection, edge.model_sha256))
-    reference_layers = layers_from_graph(read_graph(connection, reference.model_sha256))
-    distances = sketches.distances(edge_layers, reference_layers)
-    matches = align(edge_layers, reference_layers, distances, common_input=sketches.common_input)
-    rows = _alignment_rows(edge.model_sha256, reference.model_sha256, matches)
+    if stored.is_current and not sketches.common_input:
+        return None
+    from .alignment import align
+    from .lake_graphs import read_layers
+
+    ours = read_layers(connection, edge.model_sha256)
+    theirs = read_layers(connection, reference.model_sha256)
+    missing = [
+        side.model_name for side, model in ((edge, ours), (reference, theirs)) if not model.layers
+    ]
+    if missing:
+        return (
+            f"the lake does not hold the graph of {' and '.join(missing)}, so layers cannot be "
+            "matched. Record it again with the model's file known to exray."
+        )
+    distances = sketches.distances(ours, theirs)
+    matches = align(ours, theirs, distances, common_input=sketches.common_input)
+    if stored.says(matches):
+        return None
+    # The newest row counts, even where the clock of who wrote the others was ahead.
+    recorded_ns = max(time.time_ns(), stored.recorded_ns + 1)
+    rows = _alignment_rows(edge, reference, matches, recorded_ns)
     _show_to(connection, rows)
     try:
         lake.append({"alignments": rows})
     except LakeError:
-        return  # read-only: the alignment serves this connection and is found again next time
+        return None  # read-only: the alignment serves this connection and is found again next time
+    return None
 
 
-def read_graph(connection: "duckdb.DuckDBPyConnection", model_sha256: str) -> Graph:
-    """Read a model's operators from the lake.
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """What the lake says about a pair of models.
 
-    Raises:
-        SelectionError: They are not there.
+    Args:
+        answers: Reference layer, method and reason by edge layer.
+        version: Oldest version of the rules that made them.
+        open_layers: Layers that compute activations and have no counterpart.
+        measured_layers: Layers whose match is backed by a distance.
+        recorded_ns: When the newest of it was written, nanoseconds since 1970.
     """
-    cursor = connection.execute(
-        "SELECT * FROM graphs WHERE model_sha256 = ? ORDER BY subgraph_index, layer_index",
-        [model_sha256],
-    )
-    names = [str(column[0]) for column in cursor.description or []]
-    rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-    if not rows:
-        msg = (
-            f"the graph of model {model_sha256[:12]} is not in the lake, so its layers cannot be "
-            "matched. Record it again with the model's file known to exray."
-        )
-        raise SelectionError(msg)
-    return Graph(str(rows[0]["model_name"]), model_sha256, tuple(_graph_op(row) for row in rows))
+
+    answers: dict[int, tuple[int | None, str, str | None]]
+    version: int
+    open_layers: int
+    measured_layers: int
+    recorded_ns: int
+
+    @property
+    def is_current(self) -> bool:
+        """Whether rules as good as these made it; a newer exray knows better."""
+        from .alignment import ALIGNMENT_VERSION
+
+        return bool(self.answers) and self.version >= ALIGNMENT_VERSION
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether more frames could not improve it."""
+        return self.is_current and not self.open_layers and self.measured_layers > 0
+
+    def says(self, matches: "list[LayerMatch]") -> bool:
+        """Whether it holds nothing else than these matches, so need not be written again."""
+        found = {
+            match.edge_layer_index: (match.reference_layer_index, match.method, match.reason)
+            for match in matches
+        }
+        is_backed = self.measured_layers > 0 or all(match.distance is None for match in matches)
+        return self.is_current and is_backed and self.answers == found
 
 
-def _graph_op(row: dict[str, Any]) -> GraphOp:
-    return GraphOp(
-        subgraph_index=row["subgraph_index"],
-        layer_index=row["layer_index"],
-        layer_name=row["layer_name"],
-        op=row["op"],
-        input_names=tuple(row["input_names"] or ()),
-        output_names=tuple(row["output_names"] or ()),
-        output_shapes=tuple(row["output_shapes"] or ()),
-        output_dtypes=tuple(row["output_dtypes"] or ()),
-        output_scales=tuple(row["output_scales"] or ()),
-        output_zero_points=tuple(row["output_zero_points"] or ()),
-        parents=tuple(row["parents"] or ()),
-        macs=row["macs"],
-        weight_bytes=row["weight_bytes"],
-        activation_bytes=row["activation_bytes"],
-        excluded_reason=row["excluded_reason"],
-        attributes=json.loads(row["attributes_json"] or "{}"),
+def _stored(
+    connection: "duckdb.DuckDBPyConnection", edge: "Selection", reference: "Selection"
+) -> _Stored:
+    rows = connection.execute(
+        "SELECT a.edge_layer_index, a.reference_layer_index, a.method, a.reason, a.version,"
+        " a.reference_layer_index IS NULL AND g.excluded_reason IS NULL, a.distance IS NOT NULL,"
+        " a.recorded_ns"
+        " FROM alignments AS a INNER JOIN graphs AS g"
+        " ON a.edge_model_sha256 = g.model_sha256 AND a.edge_layer_index = g.layer_index"
+        " WHERE g.subgraph_index = 0"
+        " AND a.edge_model_sha256 = ? AND a.reference_model_sha256 = ?",
+        [edge.model_sha256, reference.model_sha256],
+    ).fetchall()
+    return _Stored(
+        answers={row[0]: (row[1], row[2], row[3]) for row in rows},
+        version=min((row[4] for row in rows), default=0),
+        open_layers=sum(row[5] for row in rows),
+        measured_layers=sum(row[6] for row in rows),
+        recorded_ns=max((row[7] for row in rows), default=0),
     )
 
 
@@ -109,18 +142,25 @@ class _LayerSketches:
     def __init__(
         self, connection: "duckdb.DuckDBPyConnection", edge: "Selection", reference: "Selection"
     ) -> None:
-        self._rows = connection.execute(
+        self._rows: list[tuple[Any, ...]] = connection.execute(
             "SELECT side, pair, input_sqnr_db, layer_index, count, sketch"
             " FROM layer_sketches($edge, $reference)",
             {"edge": edge.selector, "reference": reference.selector},
         ).fetchall()
-        same = {row[1] for row in self._rows if (row[2] or 0.0) >= SAME_INPUT_DB}
+        same = {row[1] for row in self._rows if (row[2] or 0.0) >= COMMON_INPUT_DB}
         self.common_input = bool(same)
+        """Whether the rows come from frames with (nearly) the same model input."""
         if same:
             self._rows = [row for row in self._rows if row[1] in same]
 
-    def distances(self, edge: ModelLayers, reference: ModelLayers) -> NDArray[np.float64] | None:
+    def distances(
+        self, edge: "ModelLayers", reference: "ModelLayers"
+    ) -> "NDArray[np.float64] | None":
         """Return normalised distances by position of layer, None without common frames."""
+        import numpy as np
+
+        from .alignment import distances_from_sketches
+
         pairs = {pair: i for i, pair in enumerate(dict.fromkeys(row[1] for row in self._rows))}
         if not pairs:
             return None
@@ -131,8 +171,13 @@ class _LayerSketches:
         return distances
 
     def _side(
-        self, side: str, model: ModelLayers, pairs: dict[int, int]
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        self, side: str, model: "ModelLayers", pairs: dict[int, int]
+    ) -> "tuple[NDArray[np.float64], NDArray[np.int64]]":
+        """Return one side's sketches, shape (pairs, layers, k), and element counts (layers,)."""
+        import numpy as np
+
+        from exray.schema.records import SKETCH_SIZE
+
         positions = {layer.index: i for i, layer in enumerate(model.layers)}
         sketches = np.full((len(pairs), len(positions), SKETCH_SIZE), np.nan)
         counts = np.full(len(positions), -1, np.int64)
@@ -144,39 +189,19 @@ class _LayerSketches:
         return sketches, counts
 
 
-def _is_stale(
-    connection: "duckdb.DuckDBPyConnection",
-    edge: "Selection",
-    reference: "Selection",
-    *,
-    has_common_input: bool,
-) -> bool:
-    """Whether an alignment is missing, of older rules, or could now be completed."""
-    row = connection.execute(
-        "SELECT count(*), min(a.version),"
-        " count(*) FILTER (WHERE a.reference_layer_index IS NULL AND g.excluded_reason IS NULL)"
-        " FROM alignments AS a INNER JOIN graphs AS g"
-        " ON a.edge_model_sha256 = g.model_sha256 AND a.edge_layer_index = g.layer_index"
-        " AND g.subgraph_index = 0"
-        " WHERE a.edge_model_sha256 = ? AND a.reference_model_sha256 = ?",
-        [edge.model_sha256, reference.model_sha256],
-    ).fetchone()
-    count, version, open_layers = row or (0, None, 0)
-    if not count or version < ALIGNMENT_VERSION:
-        return True
-    return has_common_input and open_layers > 0
-
-
 def _alignment_rows(
-    edge_sha256: str, reference_sha256: str, matches: list[LayerMatch]
+    edge: "Selection", reference: "Selection", matches: "list[LayerMatch]", recorded_ns: int
 ) -> "pa.Table":
     import pyarrow as pa
 
-    now_ns = time.time_ns()
+    from exray.schema.arrow import arrow_schema
+
+    from .alignment import ALIGNMENT_VERSION
+
     rows = [
         {
-            "edge_model_sha256": edge_sha256,
-            "reference_model_sha256": reference_sha256,
+            "edge_model_sha256": edge.model_sha256,
+            "reference_model_sha256": reference.model_sha256,
             "edge_layer_index": match.edge_layer_index,
             "reference_layer_index": match.reference_layer_index,
             "method": match.method,
@@ -184,7 +209,7 @@ def _alignment_rows(
             "runner_up": match.runner_up,
             "reason": match.reason,
             "version": ALIGNMENT_VERSION,
-            "recorded_ns": now_ns,
+            "recorded_ns": recorded_ns,
         }
         for match in matches
     ]
@@ -194,9 +219,10 @@ def _alignment_rows(
 def _show_to(connection: "duckdb.DuckDBPyConnection", rows: "pa.Table") -> None:
     """Let an open connection see alignments that its snapshot of the lake lacks."""
     connection.register("_alignment_rows", rows)
-    connection.execute("CREATE TEMP TABLE _new_alignments AS FROM _alignment_rows")
-    connection.unregister("_alignment_rows")
-    connection.execute("ALTER VIEW _alignments RENAME TO _stored_alignments")
+    # Copied, because a view over itself would not end.
     connection.execute(
-        "CREATE VIEW _alignments AS FROM _stored_alignments UNION ALL BY NAME FROM _new_alignments"
+        "CREATE OR REPLACE TABLE _known_alignments AS"
+        " FROM _alignments UNION ALL BY NAME FROM _alignment_rows"
     )
+    connection.unregister("_alignment_rows")
+    connection.execute("CREATE OR REPLACE VIEW _alignments AS FROM _known_alignments")

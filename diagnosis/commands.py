@@ -13,10 +13,15 @@ app = typer.Typer()
 
 EdgeOption = Annotated[str, typer.Option(help="Build, or run id by its beginning.")]
 ReferenceOption = Annotated[str, typer.Option(help="Build, or run id by its beginning.")]
-ModelOption = Annotated[str | None, typer.Option(help="Model, where a build has several.")]
-DeviceOption = Annotated[str | None, typer.Option(help="Device, where a build has several.")]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(help="Model, where a build has several; 'A,B' to name one of each side."),
+]
+DeviceOption = Annotated[
+    str | None, typer.Option(help="Device, where a build has several; 'A,B' likewise.")
+]
 KernelsOption = Annotated[
-    str | None, typer.Option(help="Kernel family, where a build has several.")
+    str | None, typer.Option(help="Kernel family, where a build has several; 'A,B' likewise.")
 ]
 LakeOption = Annotated[Path, typer.Option(envvar="EXRAY_LAKE", help="Folder of the lake.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -34,16 +39,19 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Compare two builds layer by layer over the inputs that both have seen."""
+    from .verdict import judge
+
     comparison = _compare(lake, edge, reference, model, device, kernels)
+    finding = judge(comparison)
     if as_json:
-        print(json.dumps(comparison.to_json(), allow_nan=False))
+        document = comparison.to_json() | {"verdict": finding.to_json()}
+        print(json.dumps(document, allow_nan=False))
         return
-    from .terminal import make_console, print_comparison
-    from .verdict import sentence
+    from .terminal import make_console, print_comparison, print_line
 
     console = make_console()
     print_comparison(comparison, console)
-    console.print(sentence(comparison), style="bold", markup=False, soft_wrap=True)
+    print_line(finding.sentence, console, style="bold")
 
 
 @app.command()
@@ -58,9 +66,11 @@ def report(
 ) -> None:
     """Write the comparison of two builds as one HTML page."""
     from .html import html_report
+    from .verdict import judge
 
     comparison = _compare(lake, edge, reference, model, device, kernels)
     _write(html, html_report(comparison))
+    print(judge(comparison).sentence)
     print(html)
 
 

@@ -2,6 +2,7 @@
 
 import shlex
 import shutil
+import sys
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -13,15 +14,19 @@ from exray.playback.labels import load_labels
 from exray.playback.pipeline import Pipeline, play
 from exray.playback.progress import show_progress
 from exray.playback.spec import load_spec
+from exray.queries.engine import connect
 from exray.schema.errors import UsageError
 
 from .compare import compare
 from .html import html_report
-from .terminal import make_console, print_comparison
-from .verdict import sentence
+from .terminal import make_console, print_comparison, print_line
+from .verdict import judge
 
 EDGE, REFERENCE = "demo-edge", "demo-reference"
 """Builds that the demo records."""
+
+LAKE, REPORT = "lake", "report.html"
+"""What the demo leaves in its folder."""
 
 
 def run_demo(folder: Path, console: Console | None = None) -> None:
@@ -33,10 +38,12 @@ def run_demo(folder: Path, console: Console | None = None) -> None:
 
     Raises:
         UsageError: *folder* holds something that is not an earlier demo's.
+        LakeError: *folder* cannot be written.
+        MissingExtraError: LiteRT or Pillow is not installed.
     """
     console = console or make_console()
-    lake = folder / "lake"
-    _clear(folder, lake)
+    lake, page = folder / LAKE, folder / REPORT
+    clear_demo(folder)
     with as_file(files("exray.playback").joinpath("demo")) as data:
         for build, role, model in (
             (EDGE, "edge", "demo_int8.tflite"),
@@ -44,30 +51,56 @@ def run_demo(folder: Path, console: Console | None = None) -> None:
         ):
             _play(data, build, role, model, lake)
     comparison = compare(Lake.open(lake), EDGE, REFERENCE)
-    page = folder / "report.html"
     page.write_text(html_report(comparison), "utf-8")
     print_comparison(comparison, console)
     next_command = shlex.join(
         [
-            *("exray", "query", "outcome_flips", "--lake", str(lake)),
+            *(own_command(), "query", "outcome_flips", "--lake", str(lake)),
             *("--arg", f"edge={EDGE}", "--arg", f"reference={REFERENCE}"),
         ]
     )
-    console.print(f"Found:  {sentence(comparison)}", style="bold", markup=False, soft_wrap=True)
-    console.print(f"Report: {page}", markup=False, soft_wrap=True)
-    console.print(f"Next:   {next_command}", markup=False, soft_wrap=True)
+    print_line(f"Found:  {judge(comparison).sentence}", console, style="bold")
+    print_line(f"Report: {page}", console)
+    print_line(f"Next:   {next_command}", console)
 
 
-def _clear(folder: Path, lake: Path) -> None:
-    """Remove the lake of an earlier demo, and nothing that is not one."""
-    if lake.exists():
-        Lake.open(lake)  # refuses what is not a lake
-        shutil.rmtree(lake)
+def own_command() -> str:
+    """Return what to type for ``exray``: its path where the shell would not find this one."""
+    script = Path(sys.argv[0])
+    found = shutil.which("exray")
+    if script.name != "exray" or (found and Path(found).resolve() == script.resolve()):
+        return "exray"
+    here = Path.cwd()
+    return str(script.relative_to(here) if script.is_relative_to(here) else script)
+
+
+def clear_demo(folder: Path) -> None:
+    """Make *folder*, or remove what an earlier demo left there, and nothing else."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        strangers = sorted({entry.name for entry in folder.iterdir()} - {LAKE, REPORT})
+        builds = _builds(folder / LAKE)
+        if strangers or not builds <= {EDGE, REFERENCE}:
+            held = strangers[0] if strangers else f"a lake of {', '.join(sorted(builds))}"
+            msg = (
+                f"folder '{folder}' holds {held}, which no demo put there: it would be lost. "
+                "Choose another --folder, such as a new one."
+            )
+            raise UsageError(msg)
+        if (folder / LAKE).exists():
+            shutil.rmtree(folder / LAKE)
     except OSError as error:
-        msg = f"folder '{folder}' cannot be made: {error.strerror}. Choose another --folder."
+        msg = f"folder '{folder}' cannot be used: {error.strerror}. Choose another --folder."
         raise UsageError(msg) from error
+
+
+def _builds(lake: Path) -> set[str]:
+    """Return the builds that a lake holds; none where there is no lake."""
+    if not lake.exists() or (lake.is_dir() and not any(lake.iterdir())):
+        return set()
+    with connect(Lake.open(lake)) as connection:
+        rows = connection.execute("SELECT DISTINCT build FROM runs").fetchall()
+    return {str(row[0]) for row in rows}
 
 
 def _play(data: Path, build: str, role: str, model: str, lake: Path) -> None:

@@ -1,59 +1,65 @@
 """A comparison as one self-contained HTML file: verdict, picture, tables."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from html import escape
 
 from .chart import sqnr_chart
-from .comparison import Comparison
-from .terminal import interval, number
-from .verdict import sentence, short_name, worst_layer
+from .comparison import Comparison, LayerDifference
+from .html_style import STYLE
+from .verdict import Finding, judge
+from .wording import (
+    DASH,
+    accuracy,
+    coverage_lines,
+    flips_line,
+    interval,
+    number,
+    places_and_times,
+    printable,
+    sqnr_cell,
+    tail_name,
+    times_line,
+    unmatched_lines,
+)
 
-STYLE = """
-:root { color-scheme: light dark; --ink: #1d2330; --dim: #667085; --line: #d6dae1;
-        --paper: #ffffff; --mark: #c2410c; --series: #2563eb; --band: #f3f5f8; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e6e9ef; --dim: #98a2b3; --line: #3a4250; --paper: #12161d;
-          --mark: #fb923c; --series: #7aa2ff; --band: #1b212b; } }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
-       max-width: 72rem; margin: 2rem auto; padding: 0 1.25rem; }
-h1 { font-size: 1.05rem; font-weight: 600; color: var(--dim); margin: 0 0 .25rem; }
-.verdict { font-size: 1.4rem; line-height: 1.35; margin: 0 0 1.5rem; }
-h2 { font-size: 1.05rem; margin: 2rem 0 .5rem; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th { text-align: left; color: var(--dim); font-weight: 500; }
-th, td { padding: .28rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top; }
-td.n, th.n { text-align: right; white-space: nowrap; }
-td.name { overflow-wrap: anywhere; }
-tr.worst td { background: var(--band); font-weight: 600; }
-.scroll { overflow-x: auto; }
-.note { color: var(--dim); }
-svg text { font: 11px system-ui, sans-serif; fill: var(--dim); }
-svg .grid { stroke: var(--line); stroke-width: 1; }
-svg .bar { fill: var(--series); }
-svg .bar.worst { fill: var(--mark); }
-svg .missing { stroke: var(--dim); stroke-dasharray: 2 3; }
-"""
+Header = Sequence[tuple[str, bool]]
+"""Column titles, and whether the column holds numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Name:
+    """A name cut to its telling end; the page shows all of it under the pointer."""
+
+    full: str
+
+
+Cell = str | _Name
+"""What stands in a table, not escaped yet."""
 
 
 def html_report(comparison: Comparison) -> str:
     """Return the report: no script, no font, no image from anywhere else."""
-    edge, reference = comparison.edge.build, comparison.reference.build
-    title = f"{edge} against {reference}"
+    finding = judge(comparison)
+    title = _text(f"{comparison.edge.build} against {comparison.reference.build}")
     parts = [
         "<!doctype html>",
         '<html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>{escape(title)} - exray</title><style>{STYLE}</style></head><body>",
-        f"<h1>exray: {escape(title)}</h1>",
-        f'<p class="verdict">{escape(sentence(comparison))}</p>',
+        f"<title>{title} - exray</title><style>{STYLE}</style></head><body>",
+        f"<h1>exray: {title}</h1>",
+        f'<p class="verdict">{_text(finding.sentence)}</p>',
         "<h2>SQNR per layer, in graph order</h2>",
-        f'<div class="scroll">{sqnr_chart(comparison)}</div>',
+        f'<div class="scroll">{sqnr_chart(comparison, finding)}</div>',
+        _notes(
+            "dB: taller is closer to the reference. The model input comes first. Dotted: not measured."
+        ),
         "<h2>Outcome</h2>",
         _outcome(comparison),
         "<h2>Before and around the model</h2>",
-        _places(comparison),
+        _places(comparison, finding),
         "<h2>Layers</h2>",
-        _layers(comparison),
+        _layers(comparison, finding),
         "<h2>Coverage</h2>",
         _coverage(comparison),
         "</body></html>",
@@ -61,21 +67,32 @@ def html_report(comparison: Comparison) -> str:
     return "\n".join(parts) + "\n"
 
 
-def _table(header: Sequence[tuple[str, bool]], rows: Iterable[tuple[str, Sequence[str]]]) -> str:
-    """Return a table; the header says which columns are numbers, a row brings its class."""
+def _text(text: str) -> str:
+    return escape(printable(text))
+
+
+def _cell(cell: Cell, is_number: bool) -> str:
+    if isinstance(cell, _Name):
+        tail = _breakable(_text(tail_name(cell.full)))
+        return f'<td class="name" title="{_text(cell.full)}">{tail}</td>'
+    return f'<td class="{"n" if is_number else "name"}">{_text(cell)}</td>'
+
+
+def _breakable(text: str) -> str:
+    """Let names break where they are put together, rather than anywhere."""
+    return text.replace("/", "/<wbr>").replace("_", "_<wbr>")
+
+
+def _table(header: Header, rows: Iterable[tuple[str, Sequence[Cell]]], kind: str = "") -> str:
+    """Return a table; each row brings its class."""
     head = "".join(
-        f'<th class="n">{escape(h)}</th>' if n else f"<th>{escape(h)}</th>" for h, n in header
+        f'<th class="n">{_text(title)}</th>' if is_number else f"<th>{_text(title)}</th>"
+        for title, is_number in header
     )
-    kinds = ["n" if is_number else "name" for _, is_number in header]
-    lines: list[str] = []
-    for row_class, cells in rows:
-        content = "".join(
-            f'<td class="{kind}">{escape(cell)}</td>'
-            for kind, cell in zip(kinds, cells, strict=True)
-        )
-        lines.append(f'<tr class="{row_class}">{content}</tr>')
+    kinds = [is_number for _, is_number in header]
+    lines = [f'<tr class="{kind}">{"".join(map(_cell, cells, kinds))}</tr>' for kind, cells in rows]
     body = "\n".join(lines)
-    return f'<div class="scroll"><table><tr>{head}</tr>\n{body}</table></div>'
+    return f'<div class="scroll"><table class="{kind}"><tr>{head}</tr>\n{body}</table></div>'
 
 
 def _outcome(comparison: Comparison) -> str:
@@ -87,85 +104,88 @@ def _outcome(comparison: Comparison) -> str:
                 side.build,
                 side.model_name,
                 side.kernels,
+                side.device,
                 str(side.frames),
-                "-" if side.top1 is None else f"{side.top1:.1%}",
+                str(side.failed),
+                accuracy(side),
                 interval(side),
                 number(side.model_ms, 2),
             ],
         )
         for role, side in (("edge", comparison.edge), ("reference", comparison.reference))
     ]
-    names = [("", False), ("build", False), ("model", False), ("kernels", False)]
-    numbers = [("frames", True), ("top-1", True), ("95 % interval", True), ("model ms", True)]
-    flips = "no labels on both sides"
-    if comparison.flips is not None:
-        p = comparison.mcnemar_p
-        flips = f"{comparison.flips}" + ("" if p is None else f", McNemar p = {p:.3g}")
-    note = f'<p class="note">Flips (right on one side only): {escape(flips)}</p>'
-    return _table([*names, *numbers], rows) + note
+    names = ["", "build", "model", "kernels", "device"]
+    numbers = ["frames", "failed", "top-1", "95 % interval", "model ms"]
+    table = _table(_header(names, numbers), rows)
+    return table + _notes(flips_line(comparison), times_line(comparison))
 
 
-def _places(comparison: Comparison) -> str:
-    times = {stage.name: stage for stage in comparison.stages}
-    seen = {place.name: place for place in comparison.places}
+def _header(names: Sequence[str], numbers: Sequence[str]) -> list[tuple[str, bool]]:
+    return [*((name, False) for name in names), *((name, True) for name in numbers)]
+
+
+def _notes(*texts: str | None) -> str:
+    return "".join(f'<p class="note">{_text(text)}</p>' for text in texts if text)
+
+
+def _places(comparison: Comparison, finding: Finding) -> str:
     rows: list[tuple[str, list[str]]] = []
-    for name in [*(name for name in times if name not in seen), *seen]:
-        place, stage = seen.get(name), times.get(name)
-        rows.append(
-            (
-                "",
-                [
-                    name,
-                    number(place.sqnr_db if place else None, 1),
-                    number(place.cosine if place else None, 4),
-                    number(stage.edge_ms if stage else None, 2),
-                    number(stage.reference_ms if stage else None, 2),
-                ],
-            )
-        )
-    header = [("SQNR dB", True), ("cosine", True), ("edge ms", True), ("reference ms", True)]
-    return _table([("place", False), *header], rows)
+    for name, place, time in places_and_times(comparison):
+        cells = [
+            name,
+            number(place.sqnr_db if place else None, 1),
+            number(place.cosine if place else None, 4),
+            number(time.edge_ms if time else None, 2),
+            number(time.reference_ms if time else None, 2),
+        ]
+        rows.append(("worst" if place and place is finding.place else "", cells))
+    return _table(_header(["place"], ["SQNR dB", "cosine", "edge ms", "reference ms"]), rows)
 
 
-def _layers(comparison: Comparison) -> str:
-    worst = worst_layer(comparison)
+def _layers(comparison: Comparison, finding: Finding) -> str:
     rows = [
-        (
-            "worst" if layer is worst else "",
-            [
-                str(layer.layer_index),
-                short_name(layer.layer),
-                layer.op,
-                (layer.reference_layer and short_name(layer.reference_layer)) or "-",
-                number(layer.sqnr_db, 1),
-                number(layer.drop_db, 1),
-                number(layer.cosine, 4),
-                number(layer.nrmse, 4),
-                number(layer.edge_ms, 3),
-                number(layer.reference_ms, 3),
-            ],
-        )
+        ("worst" if layer is finding.layer else "", _layer_cells(layer))
         for layer in comparison.layers
     ]
-    names = [("#", True), ("layer", False), ("op", False), ("reference layer", False)]
-    distances = [("SQNR dB", True), ("drop dB", True), ("cosine", True), ("nRMSE", True)]
-    times = [("edge ms", True), ("reference ms", True)]
-    return _table([*names, *distances, *times], rows)
+    names = [("#", True), *_header(["layer", "op", "reference layer"], [])]
+    numbers = ["SQNR dB", "drop dB", "cosine", "nRMSE", "edge ms", "ref. ms"]
+    return _table([*names, *_header([], numbers)], rows, "dense")
+
+
+def _layer_cells(layer: LayerDifference) -> list[Cell]:
+    return [
+        str(layer.layer_index),
+        _Name(layer.layer),
+        layer.op,
+        DASH if layer.reference_layer is None else _Name(layer.reference_layer),
+        sqnr_cell(layer),
+        number(layer.drop_db, 1),
+        number(layer.cosine, 4),
+        number(layer.nrmse, 4),
+        number(layer.edge_ms, 3),
+        number(layer.reference_ms, 3),
+    ]
 
 
 def _coverage(comparison: Comparison) -> str:
-    coverage = comparison.coverage
-    text = (
-        f"{coverage.frames_paired} frames paired, {coverage.frames_unpaired} unpaired; "
-        f"{coverage.layers_aligned} layers aligned."
-    )
-    rows = [
-        ("", [kind, short_name(name), reason])
-        for kind, names in (
-            ("unaligned", coverage.layers_unaligned),
-            ("excluded", coverage.layers_excluded),
-        )
-        for name, reason in names.items()
+    rows: list[tuple[str, list[Cell]]] = [
+        ("", [kind, index, _Name(name), reason])
+        for kind, index, name, reason in unmatched_lines(comparison)
     ]
-    table = _table([("", False), ("layer", False), ("why", False)], rows) if rows else ""
-    return f"<p>{text}</p>{table}"
+    header = [("", False), ("#", True), ("layer", False), ("why", False)]
+    parts = [
+        "<p>" + "<br>".join(map(_text, coverage_lines(comparison))) + "</p>",
+        _notes(comparison.coverage.note),
+    ]
+    if rows:
+        parts.append(_table(header, rows, "dense"))
+    unmatched = comparison.coverage.reference_unmatched
+    if unmatched:
+        of_reference: list[tuple[str, list[Cell]]] = [
+            ("", [layer.op, str(layer.layer_index), _Name(layer.layer), layer.reason])
+            for layer in unmatched
+        ]
+        title = f"Reference layers that answer to no edge layer: {len(unmatched)}"
+        table = _table([("op", False), *header[1:]], of_reference, "dense")
+        parts.append(f"<details><summary>{title}</summary>{table}</details>")
+    return "\n".join(parts)

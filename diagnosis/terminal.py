@@ -1,5 +1,6 @@
 """A comparison for a reader at a terminal."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from rich import box
@@ -7,15 +8,24 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .comparison import Comparison, LayerDifference, Side
-from .verdict import short_name, tail_name, worst_layer
-
-DASH = "-"
-"""Stands where nothing was measured."""
-
+from .comparison import Comparison, LayerDifference
+from .verdict import Finding, judge
+from .wording import (
+    accuracy,
+    coverage_lines,
+    flips_line,
+    interval,
+    number,
+    places_and_times,
+    printable,
+    sqnr_cell,
+    tail_name,
+    times_line,
+    unmatched_lines,
+)
 
 PIPE_WIDTH = 110
-"""Columns where the output is no terminal."""
+"""Columns where the output is no terminal: all numbers, and most names whole."""
 
 
 def make_console() -> Console:
@@ -25,12 +35,21 @@ def make_console() -> Console:
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
-    """Print outcome, coverage, stages and layers; the verdict is the caller's last word."""
+    """Print outcome, stages, layers and coverage; the verdict is the caller's last word."""
+    finding = judge(comparison)
     console.print(_outcome_table(comparison))
-    console.print(_outcome_line(comparison))
-    console.print(_places_table(comparison))
-    console.print(_layer_table(comparison))
+    print_line(flips_line(comparison), console)
+    console.print(_places_table(comparison, finding))
+    console.print(_layer_table(comparison, finding))
+    times = times_line(comparison)
+    if times is not None:
+        print_line(times, console)
     _print_coverage(comparison, console)
+
+
+def print_line(text: str, console: Console, style: str = "") -> None:
+    """Print text as it is: names may hold what rich would take for markup."""
+    console.print(Text(printable(text), style=style), soft_wrap=True)
 
 
 def _table(title: str, columns: Sequence[tuple[str, bool]]) -> Table:
@@ -44,95 +63,62 @@ def _table(title: str, columns: Sequence[tuple[str, bool]]) -> Table:
     return table
 
 
+def _add(table: Table, cells: Sequence[str], style: str = "") -> None:
+    table.add_row(*(Text(printable(cell)) for cell in cells), style=style)
+
+
 def _outcome_table(comparison: Comparison) -> Table:
     names = [("", False), ("build", False), ("model", False), ("kernels", False)]
     numbers = [("frames", True), ("top-1", True), ("95 % interval", True), ("model ms", True)]
-    table = _table("Outcome", [*names, *numbers])
-    for role, side in (("edge", comparison.edge), ("ref", comparison.reference)):
-        table.add_row(
-            role,
-            side.build,
-            side.model_name,
-            side.kernels,
-            str(side.frames),
-            DASH if side.top1 is None else f"{side.top1:.1%}",
-            interval(side),
-            number(side.model_ms, 2),
-        )
+    sides = (("edge", comparison.edge), ("ref", comparison.reference))
+    failed = any(side.failed for _, side in sides)
+    table = _table("Outcome", [*names, *numbers, *([("failed", True)] if failed else [])])
+    for role, side in sides:
+        cells = [role, side.build, side.model_name, side.kernels, str(side.frames)]
+        cells += [accuracy(side), interval(side), number(side.model_ms, 2)]
+        _add(table, [*cells, *([str(side.failed)] if failed else [])])
     return table
 
 
-def interval(side: Side) -> str:
-    """Return a side's confidence interval as text."""
-    return DASH if side.ci95 is None else f"{side.ci95[0]:.1%} .. {side.ci95[1]:.1%}"
-
-
-def _outcome_line(comparison: Comparison) -> str:
-    if comparison.flips is None:
-        return "No labels on both sides, so no flips are counted."
-    p = "" if comparison.mcnemar_p is None else f", McNemar p = {comparison.mcnemar_p:.3g}"
-    return f"Flips (right on one side only): {comparison.flips}{p}"
-
-
-def _places_table(comparison: Comparison) -> Table:
+def _places_table(comparison: Comparison, finding: Finding) -> Table:
     header = [("place", False), ("SQNR dB", True), ("edge ms", True), ("ref ms", True)]
     table = _table("Before and around the model", header)
-    times = {stage.name: stage for stage in comparison.stages}
-    seen = {place.name: place for place in comparison.places}
-    for name in [*(name for name in times if name not in seen), *seen]:
-        place, stage = seen.get(name), times.get(name)
-        table.add_row(
-            name,
-            number(place.sqnr_db if place else None, 1),
-            number(stage.edge_ms if stage else None, 2),
-            number(stage.reference_ms if stage else None, 2),
-        )
+    for name, place, time in places_and_times(comparison):
+        cells = [name, number(place.sqnr_db if place else None, 1)]
+        cells += [number(time.edge_ms if time else None, 2)]
+        cells += [number(time.reference_ms if time else None, 2)]
+        _add(table, cells, "bold yellow" if place and place is finding.place else "")
     return table
 
 
-def _layer_table(comparison: Comparison) -> Table:
+def _layer_table(comparison: Comparison, finding: Finding) -> Table:
     names = [("#", True), ("layer", False), ("op", False)]
     numbers = [("SQNR dB", True), ("drop dB", True), ("edge ms", True), ("ref ms", True)]
     table = _table("Layers, in graph order", [*names, *numbers])
-    worst = worst_layer(comparison)
     for layer in comparison.layers:
-        table.add_row(*_layer_row(layer), style=_style(layer, layer is worst))
+        cells = [str(layer.layer_index), tail_name(layer.layer), layer.op]
+        cells += [sqnr_cell(layer), number(layer.drop_db, 1)]
+        cells += [number(layer.edge_ms, 3), number(layer.reference_ms, 3)]
+        _add(table, cells, _style(layer, layer is finding.layer))
     return table
 
 
-def _layer_row(layer: LayerDifference) -> list[str | Text]:
-    return [
-        str(layer.layer_index),
-        Text(tail_name(layer.layer)),
-        layer.op,
-        number(layer.sqnr_db, 1),
-        number(layer.drop_db, 1),
-        number(layer.edge_ms, 3),
-        number(layer.reference_ms, 3),
-    ]
-
-
-def _style(layer: LayerDifference, is_worst: bool) -> str:
+def _style(layer: LayerDifference, is_named: bool) -> str:
     if layer.edge_nonfinite_count:
         return "bold red"
-    return "bold yellow" if is_worst else ""
-
-
-def number(value: float | None, digits: int) -> str:
-    """Return a number with fixed digits, a dash for None."""
-    return DASH if value is None else f"{value:.{digits}f}"
+    return "bold yellow" if is_named else ""
 
 
 def _print_coverage(comparison: Comparison, console: Console) -> None:
+    for line in coverage_lines(comparison):
+        print_line(line, console)
     coverage = comparison.coverage
-    console.print(
-        f"Frames: {coverage.frames_paired} paired, {coverage.frames_unpaired} unpaired. "
-        f"Layers: {coverage.layers_aligned} aligned, {len(coverage.layers_unaligned)} unaligned, "
-        f"{len(coverage.layers_excluded)} excluded."
-    )
-    for title, names in (
-        ("unaligned", coverage.layers_unaligned),
-        ("excluded", coverage.layers_excluded),
-    ):
-        for name, reason in names.items():
-            console.print(Text(f"  {title}: {short_name(name)}: {reason}"))
+    if coverage.note is not None:
+        print_line(f"  {coverage.note}", console)
+    for kind, index, name, reason in unmatched_lines(comparison):
+        print_line(f"  {kind}: {f'{index} {tail_name(name)}'.strip()}: {reason}", console)
+    # Most of these are what the converter fused into others: counted here, named in JSON and HTML.
+    if coverage.reference_unmatched:
+        ops = Counter(layer.op for layer in coverage.reference_unmatched)
+        told = ", ".join(f"{count} {op}" for op, count in ops.most_common())
+        print_line(f"  reference layers that answer to none: {told}", console)
