@@ -187,8 +187,9 @@ def test_times_ids_and_missing_values_survive_to_the_last_bit(lake: Lake) -> Non
     lake.append({"tensors": rows})
     names = "start_ns, dur_ns, sum, min, sketch"
     [path] = lake.files("tensors")
-    got = duckdb.execute(f"SELECT {names} FROM read_parquet('{path}')").to_arrow_table()
-    assert got is not None
+    read = duckdb.sql(f"SELECT {names} FROM read_parquet('{path}')")
+    assert read is not None
+    got = read.to_arrow_table()
     assert repr(got.to_pylist()) == repr(rows.select(names.split(", ")).to_pylist())
 
 
