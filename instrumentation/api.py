@@ -3,6 +3,7 @@
 import atexit
 import os
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -35,6 +36,7 @@ def configure(
     role: str | None = None,
     lake: str | os.PathLike[str] | None = None,
     level: str | None = None,
+    layers: str | Sequence[str] | None = None,
     auto: bool = True,
 ) -> None:
     """Start recording this process's inferences.
@@ -52,6 +54,10 @@ def configure(
             ``lake``.
         level: ``off``, ``latency`` or ``summary``. Default: ``off`` where
             ``OTEL_SDK_DISABLED`` is true, else ``EXRAY_LEVEL``, else ``summary``.
+        layers: Which layers are summarised: ``["conv*", "op:FULLY_CONNECTED", "0-5"]`` by
+            name, operator or index, ``[]`` for none, the model's inputs and outputs alone.
+            ``=LEVEL`` behind a selector gives its layers a level of their own; the last
+            selector that matches decides. Default: ``EXRAY_LAYERS``, else all.
         auto: Trace every model constructed or called from here on; False leaves them
             alone but for those given to `instrument()`.
 
@@ -59,7 +65,7 @@ def configure(
         UsageError: An argument is not one of the values allowed. A variable that is not,
             or a lake that cannot be opened, is logged, and the application runs on.
     """
-    config = resolve(build=build, role=role, lake=lake, level=level, auto=auto)
+    config = resolve(build=build, role=role, lake=lake, level=level, layers=layers, auto=auto)
     shutdown()
     if config.level == Level.OFF:
         return
@@ -208,7 +214,7 @@ def _instrument_interpreter(
 ) -> None:
     if litert_model_of(interpreter) is not None:
         return
-    if recorder.summarises and not (preserved and path):
+    if recorder.keeping.has_layers and not (preserved and path):
         log_once(
             "instrument boundary",
             "this Interpreter exists already, and keeps its layers' tensors only if told so at "

@@ -8,10 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exray.schema.identity import new_span_ids
-from exray.schema.records import TENSOR_ROW, TensorBlock, TensorSite
+from exray.schema.records import TENSOR_ROW, LayerSite, TensorBlock, TensorSite
 from exray.schema.statistics import summarize_into
 
 from .guard import log_once
+from .keeping import Keeping
+from .level import Level
+
+SUMMARIES = Keeping()
+"""A summary of every tensor."""
 
 WIDE_ROLES = frozenset({"raw", "input", "output"})
 """Roles whose row keeps the 256-value sketch beside the 64-value one."""
@@ -49,9 +54,11 @@ class TensorRecorder:
 
     Args:
         capacity: Rows expected; more are taken as they come.
+        keeping: What is kept of each tensor.
     """
 
-    def __init__(self, capacity: int = 4) -> None:
+    def __init__(self, capacity: int = 4, keeping: Keeping = SUMMARIES) -> None:
+        self._keeping = keeping
         self._rows = np.zeros(max(capacity, 1), TENSOR_ROW)
         self._sites: list[TensorSite] = []
         self._carriers: list[Carrier] = []
@@ -60,8 +67,12 @@ class TensorRecorder:
     def __len__(self) -> int:
         return len(self._sites)
 
+    def takes_layer(self, layer: LayerSite) -> bool:
+        """Tell whether a layer's outputs are wanted; else they need not be read."""
+        return self._keeping.takes_layer(layer)
+
     def add(self, site: TensorSite, array: Array, carrier: Carrier, family: int) -> None:
-        """Summarise *array* and remember which span carries it.
+        """Summarise *array*, if its layer is selected, and remember which span carries it.
 
         Args:
             site: Where it was seen; says how to dequantize it.
@@ -69,6 +80,9 @@ class TensorRecorder:
             carrier: The span that carries it.
             family: Sketch family of the frame's input, 0..15.
         """
+        level = self._keeping.level_of(site)
+        if level < Level.SUMMARY:
+            return
         row = len(self._sites)
         if row == len(self._rows):
             self._rows = np.concatenate([self._rows, np.zeros(len(self._rows), TENSOR_ROW)])
@@ -109,11 +123,14 @@ class FrameTensors:
     They are copied when they are seen, because the application may write to them next, and
     summarised later: when the frame knows its input, and with it the sketch family, and
     when no stage is open whose time the summary would add to.
+
+    Args:
+        keeping: What is kept of each tensor.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, keeping: Keeping = SUMMARIES) -> None:
         self._lock = threading.Lock()
-        self._recorder = TensorRecorder()
+        self._recorder = TensorRecorder(keeping=keeping)
         self._waiting: list[_Waiting] = []
         self._waiting_bytes = 0
 

@@ -10,6 +10,7 @@ argument       OpenTelemetry                               exray               d
 ``role``       —                                           ``EXRAY_ROLE``      ``edge``
 ``lake``       —                                           ``EXRAY_LAKE``      ``lake``
 ``level``      ``OTEL_SDK_DISABLED=true`` means ``off``    ``EXRAY_LEVEL``     ``summary``
+``layers``     —                                           ``EXRAY_LAYERS``    ``all``
 =============  ==========================================  ==================  =========
 
 A wrong argument is an error. A wrong variable is logged, and the default taken: whoever
@@ -17,9 +18,8 @@ sets a device's environment must not be able to stop its application.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,47 +28,14 @@ from opentelemetry.sdk.resources import OTELResourceDetector
 from exray.schema.errors import UsageError
 
 from .guard import log_once
+from .level import Level
+from .selection import EVERY_LAYER, LayerSelection
+
+__all__ = ["Config", "Level", "resolve"]
 
 ROLES = ("edge", "reference")
 
-LATER_LEVELS = ("distribution", "full")
-"""Levels that are defined but that this version does not have."""
-
 Choice = TypeVar("Choice")
-
-
-class Level(IntEnum):
-    """How much is kept of a frame; each level holds those before it."""
-
-    OFF = 0
-    """Nothing is patched or recorded."""
-    LATENCY = 1
-    """Frames, stages and inferences with their times, and the hash of the output."""
-    SUMMARY = 2
-    """And a summary of every tensor."""
-
-    @classmethod
-    def parse(cls, text: str) -> "Level":
-        """Return the level named *text*.
-
-        Raises:
-            UsageError: There is no such level, or not in this version.
-        """
-        name = str(text).lower()
-        names = [str(level) for level in cls]
-        if name in names:
-            return cls[name.upper()]
-        if name in LATER_LEVELS:
-            msg = (
-                f"level {name!r} is not available in this version of exray; the highest available "
-                f"is {names[-1]!r}"
-            )
-        else:
-            msg = f"level {text!r} is unknown; expected one of {', '.join(names)}"
-        raise UsageError(msg)
-
-    def __str__(self) -> str:
-        return self.name.lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +47,7 @@ class Config:
     lake: Path
     level: Level
     auto: bool
+    layers: LayerSelection = EVERY_LAYER
 
 
 def resolve(
@@ -89,6 +57,7 @@ def resolve(
     lake: str | os.PathLike[str] | None = None,
     level: str | None = None,
     auto: bool = True,
+    layers: str | Sequence[str] | None = None,
 ) -> Config:
     """Complete the arguments from the environment and the defaults.
 
@@ -113,6 +82,9 @@ def resolve(
         if level is None
         else Level.parse(level),
         auto=auto,
+        layers=_from_environment("EXRAY_LAYERS", LayerSelection.parse, "all")
+        if layers is None
+        else LayerSelection.parse(layers),
     )
 
 

@@ -88,7 +88,7 @@ class RecordingFrame(Frame):
         self.open_stages = 0
         self.is_timed = True
         """False where it is of one of several executions whose times are known in sum only."""
-        self._tensors = FrameTensors()
+        self._tensors = FrameTensors(recorder.keeping)
         self._seen: Counter[tuple[str, str]] = Counter()
         self._classes: tuple[tuple[int, ...], tuple[float, ...]] | None = None
         self._raw_carrier: Carrier | None = None

@@ -238,7 +238,7 @@ class Inference:
         """See inputs, layers and outputs, in this order; what fails leaves the others."""
         graph = self._model.graph
         ops = len(graph.ops) if graph is not None else 0
-        tensors = TensorRecorder(len(self._inputs) + ops + len(outputs))
+        tensors = TensorRecorder(len(self._inputs) + ops + len(outputs), self._recorder.keeping)
         span_id = span_id_int(record.span_id)
         start_ns, end_ns = record.start_ns, record.start_ns + max(record.dur_ns, 0)
         carrier = Carrier(span_id, parent_span_id, start_ns, record.dur_ns)

@@ -230,5 +230,7 @@ class PredictExecution(_KerasExecution):
         self, recorder: TensorRecorder, inference: Carrier, family: int
     ) -> LayerBlock | None:
         """Run the batch again eagerly and summarise each layer as it comes."""
+        if not self.traced.recorder.keeping.has_layers:
+            return None  # a second pass would show nothing that is wanted
         layers = LayerRecorder(self.traced.sites, recorder, inference, family)
         return self._shadow(layers, predict_call(self.traced.model, self._data))

@@ -131,7 +131,8 @@ class LiteRTModel(TracedModel, Execution):
 
     def rebind(self, recorder: Recorder) -> None:
         """Record with *recorder* from here on."""
-        if recorder.summarises and not self.recorder.summarises and not self._preserved:
+        had_layers = self._preserved or self.recorder.keeping.has_layers
+        if recorder.keeping.has_layers and not had_layers:
             log_once(
                 "layers after latency",
                 "an Interpreter that was constructed at level 'latency' does not preserve its "
@@ -217,6 +218,8 @@ class LiteRTModel(TracedModel, Execution):
         family: int,
     ) -> None:
         """Summarise one operator's outputs: its span carries the first, children the others."""
+        if not recorder.takes_layer(layer):
+            return
         for position, info in enumerate(outputs):
             try:
                 array = self.read(info.index)

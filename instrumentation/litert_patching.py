@@ -78,7 +78,7 @@ def _init(find_recorder: FindRecorder, original: Any) -> Any:
         if given is None:
             original(self, *args, **kwargs)  # raises the same, in its own words
             return
-        init_ns, preserved = _construct(original, given, recorder.summarises)
+        init_ns, preserved = _construct(original, given, recorder.keeping.has_layers)
         with guard("trace an interpreter"):
             _trace(recorder, self, given.arguments, preserved, init_ns)
 

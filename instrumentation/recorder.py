@@ -11,6 +11,8 @@ from .clock import Clock
 from .config import Config, Level
 from .environment import read_environment
 from .guard import log_once
+from .keeping import Keeping
+from .selection import report_unmatched
 
 WAITING_FRAMES = 1000
 """Frames kept that closed before the process ran its first model, as after a failed decode."""
@@ -51,6 +53,8 @@ class Recorder:
 
     def __init__(self, config: Config, sink: RecordSink, clock: Clock | None = None) -> None:
         self.config = config
+        self.keeping = Keeping(config.level, config.layers)
+        """What is kept of the tensors of a frame at the configuration's own level."""
         self.clock = clock or Clock()
         self.open = True
         """Whether it takes records still."""
@@ -94,6 +98,7 @@ class Recorder:
         self._sink.add_run(run)
         if graph is not None:
             self._sink.add_graph(graph)
+            report_unmatched(graph, self.config.layers)
         with self._lock:
             self._latest_run = run
             waiting, self._waiting = self._waiting, []

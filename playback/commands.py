@@ -55,6 +55,14 @@ def run(
     level: Annotated[
         str, typer.Option(help="How much is recorded.", metavar="off|latency|summary")
     ] = "summary",
+    layers: Annotated[
+        str | None,
+        typer.Option(
+            help="Which layers are summarised: 'conv*', 'op:CONV_2D', '0-5', joined with commas, "
+            "each with '=LEVEL' if need be; 'none': inputs and outputs alone.",
+            metavar="SELECTORS",
+        ),
+    ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Use the first N inputs.", metavar="N")
     ] = None,
@@ -79,6 +87,7 @@ def run(
         role=role,
         lake=lake,
         level=Level.parse(level),
+        layers=layers,
         kernels=kernels,
         threads=threads,
     )

@@ -37,6 +37,8 @@ class Pipeline:
         role: ``edge`` or ``reference``.
         lake: Folder of the lake; untouched at level ``off``.
         level: ``latency`` or ``summary``; ``off`` runs without recording.
+        layers: Selectors of the layers to summarise, joined with commas, ``none`` for none;
+            None for ``EXRAY_LAYERS``, else all.
         kernels: ``xnnpack``, ``builtin`` or ``reference``, for .tflite; None for the first.
         threads: Threads of the runtime, for .tflite; None for its own default.
     """
@@ -47,6 +49,7 @@ class Pipeline:
     role: str
     lake: Path
     level: Level = Level.SUMMARY
+    layers: str | None = None
     kernels: str | None = None
     threads: int | None = None
 
@@ -75,7 +78,11 @@ def play(
         MissingExtraError: What the model, the images or the lake need is not installed.
     """
     config = resolve(
-        build=pipeline.build, role=pipeline.role, lake=pipeline.lake, level=str(pipeline.level)
+        build=pipeline.build,
+        role=pipeline.role,
+        lake=pipeline.lake,
+        level=str(pipeline.level),
+        layers=pipeline.layers,
     )
     match = _match_labels(dataset, labels)
     load = plan_runner(pipeline.model, kernels=pipeline.kernels, threads=pipeline.threads)

@@ -1,6 +1,6 @@
 """Doubles for tests of instrumented applications: a sink in memory, a clock that stands."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +9,7 @@ from exray.instrumentation import api
 from exray.instrumentation.clock import Clock
 from exray.instrumentation.config import Config, Level
 from exray.instrumentation.recorder import Recorder, RecordSink
+from exray.instrumentation.selection import LayerSelection
 from exray.schema.records import FrameRecord, Graph, Run
 
 __all__ = ["MemorySink", "TickingClock", "recording"]
@@ -85,6 +86,7 @@ def recording(
     build: str = "test",
     role: str = "edge",
     level: str = "summary",
+    layers: str | Sequence[str] | None = None,
     auto: bool = True,
     clock: Clock | None = None,
 ) -> Generator[Recorder]:
@@ -96,7 +98,8 @@ def recording(
         sink: Takes the records, such as a `MemorySink`.
         build: As in `exray.configure()`, like the following.
         role: ``edge`` or ``reference``.
-        level: ``latency`` or ``summary``.
+        level: ``latency``, ``summary``.
+        layers: Which layers are summarised.
         auto: Trace every model.
         clock: Wall and monotonic time, such as a `TickingClock`.
 
@@ -108,7 +111,14 @@ def recording(
         >>> sink.frames[0].input_id, sink.frames[0].metrics[0].value
         ('cat.png', 0.5)
     """
-    config = Config(build=build, role=role, lake=Path("lake"), level=Level.parse(level), auto=auto)
+    config = Config(
+        build=build,
+        role=role,
+        lake=Path("lake"),
+        level=Level.parse(level),
+        auto=auto,
+        layers=LayerSelection.parse(layers),
+    )
     recorder = Recorder(config, sink, clock)
     api.start(recorder)
     try:

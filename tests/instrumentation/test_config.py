@@ -5,6 +5,7 @@ import pytest
 
 from exray.instrumentation.config import Level, resolve
 from exray.instrumentation.guard import forget_logged
+from exray.instrumentation.selection import LayerSelection
 from exray.schema.errors import UsageError
 
 VARIABLES = (
@@ -12,6 +13,7 @@ VARIABLES = (
     "EXRAY_ROLE",
     "EXRAY_LAKE",
     "EXRAY_LEVEL",
+    "EXRAY_LAYERS",
     "OTEL_RESOURCE_ATTRIBUTES",
     "OTEL_SDK_DISABLED",
 )
@@ -114,6 +116,7 @@ def test_a_lake_stays_where_it_was_when_the_application_changes_its_folder(
         ({"build": 142}, "build 142 is no name"),
         ({"lake": 7}, "lake 7 is no path"),
         ({"lake": ""}, "lake '' is no path"),
+        ({"layers": ["5-0"]}, "layer selector '5-0' runs backwards"),
     ],
 )
 def test_a_bad_argument_is_an_error_that_says_what_was_expected(
@@ -135,7 +138,12 @@ def test_a_level_of_a_later_version_is_refused_and_the_highest_named(level: str)
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("EXRAY_LEVEL", "loud"), ("EXRAY_LEVEL", "full"), ("EXRAY_ROLE", "server")],
+    [
+        ("EXRAY_LEVEL", "loud"),
+        ("EXRAY_LAYERS", "5-0"),
+        ("EXRAY_LEVEL", "full"),
+        ("EXRAY_ROLE", "server"),
+    ],
 )
 def test_a_bad_variable_is_logged_once_and_the_default_taken(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str, value: str
@@ -148,6 +156,16 @@ def test_a_bad_variable_is_logged_once_and_the_default_taken(
     assert (config.role, config.level) == ("edge", Level.SUMMARY)
     (message,) = caplog.messages
     assert message.startswith(f"{name}={value!r} is ignored: ")
+
+
+def test_layers_are_those_of_the_argument_else_of_the_variable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert resolve().layers == LayerSelection()
+    monkeypatch.setenv("EXRAY_LAYERS", "conv*,0-5")
+
+    assert resolve().layers == LayerSelection.parse(["conv*", "0-5"])
+    assert resolve(layers=[]).layers == LayerSelection.parse("none")
 
 
 def test_malformed_resource_attributes_raise_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
