@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from exray.schema.identity import new_span_ids
 from exray.schema.records import TENSOR_ROW, LayerSite, TensorBlock, TensorSite
-from exray.schema.statistics import summarize_into
 
 from .guard import log_once
 from .keeping import Keeping
 from .level import Level
+from .native_summary import summarize_into
 
 SUMMARIES = Keeping()
 """A summary of every tensor."""

@@ -1,0 +1,3 @@
+#include "abi.h"
+
+extern "C" int exray_abi_version() { return exray::kAbiVersion; }
