@@ -70,6 +70,33 @@ if hasattr(os, "register_at_fork"):  # Windows has no fork
     os.register_at_fork(after_in_child=_run_clock.unlock)
 
 
+class _Entropy:
+    """Random bytes of the operating system, drawn in large pieces: a call costs microseconds."""
+
+    SIZE_BYTES = 4096
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Start anew: a forked child must not give what its parent gives."""
+        self._lock = threading.Lock()
+        self._bytes, self._used = b"", 0
+
+    def take(self, size: int) -> bytes:
+        """Return *size* bytes that nobody else gets."""
+        with self._lock:
+            if self._used + size > len(self._bytes):
+                self._bytes, self._used = os.urandom(max(self.SIZE_BYTES, size)), 0
+            self._used += size
+            return self._bytes[self._used - size : self._used]
+
+
+_entropy = _Entropy()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_entropy.forget)
+
+
 def new_run_id() -> bytes:
     """Return a new run's id: a UUIDv7, 16 bytes.
 
@@ -93,17 +120,14 @@ def new_span_id() -> bytes:
 
 
 def new_span_ids(count: int) -> NDArray[np.uint64]:
-    """Return new spans' ids as native integers, shape (count,), none of them zero.
-
-    One call to the operating system serves all layers of a frame.
-    """
-    ids = np.frombuffer(os.urandom(8 * count), np.uint64).copy()
+    """Return new spans' ids as native integers, shape (count,), none of them zero."""
+    ids = np.frombuffer(_entropy.take(8 * count), np.uint64).copy()
     ids[ids == 0] = 1  # zero means "no span"; one in 2^64 may take its neighbour
     return ids
 
 
 def _random_bytes(size: int) -> bytes:
-    while not any(id_bytes := os.urandom(size)):
+    while not any(id_bytes := _entropy.take(size)):
         pass  # OpenTelemetry gives all zeros the meaning "none"
     return id_bytes
 

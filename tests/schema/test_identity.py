@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from exray.schema import identity
 from exray.schema.identity import (
     file_sha256,
     input_key,
@@ -93,13 +94,19 @@ def test_trace_and_span_ids_are_of_opentelemetrys_size_and_never_zero(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert (len(new_trace_id()), len(new_span_id())) == (16, 8)
-    draws = iter([bytes(8), bytes(7) + b"\x01"])
-
-    def urandom(size: int) -> bytes:
-        return next(draws)
-
-    monkeypatch.setattr(os, "urandom", urandom)
+    monkeypatch.setattr(os, "urandom", lambda size: bytes(15) + bytes([1] * (size - 15)))
+    monkeypatch.setattr(identity, "_entropy", identity._Entropy())
     assert new_span_id() == bytes(7) + b"\x01"
+
+
+def test_a_forked_child_draws_ids_of_its_own() -> None:
+    new_span_id()
+    read, write = os.pipe()
+    if (child := os.fork()) == 0:
+        os.write(write, new_span_id())
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(read, 8) != new_span_id()
 
 
 def test_span_ids_in_bulk_differ_and_are_never_zero(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,6 +114,7 @@ def test_span_ids_in_bulk_differ_and_are_never_zero(monkeypatch: pytest.MonkeyPa
     assert ids.dtype == np.uint64
     assert len(set(ids.tolist())) == 1000
     monkeypatch.setattr(os, "urandom", bytes)
+    monkeypatch.setattr(identity, "_entropy", identity._Entropy())
     assert new_span_ids(2).tolist() == [1, 1]
 
 
