@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# What an install is made from; the rest is read where it stands.
+BUILD := pyproject.toml hatch_build.py $(wildcard instrumentation/native/*.cc instrumentation/native/*.h instrumentation/native/CMakeLists.txt)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: help install demo test lint typecheck docs package bench clean
@@ -12,13 +14,13 @@ help:
 	@echo "make lint typecheck docs package bench"
 
 # What `make demo` needs: LiteRT, no TensorFlow.
-$(VENV)/demo.stamp: pyproject.toml hatch_build.py
+$(VENV)/demo.stamp: $(BUILD)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) install -e '.[lake,litert,playback]'
 	@touch $@
 
 # Everything, for development.
-$(VENV)/dev.stamp: pyproject.toml hatch_build.py
+$(VENV)/dev.stamp: $(BUILD)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) install --upgrade 'pip>=25.1'
 	$(PIP) install -e '.[all]' --group dev

@@ -4,6 +4,7 @@ Usage: check_wheel.py DIST. Run by ``make package``; not a test module, because 
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,6 +28,11 @@ for name in modules:
 assert "CREATE OR REPLACE" in files("exray.queries").joinpath("divergence", "layer.sql").read_text()
 assert files("exray.playback").joinpath("demo", "demo_int8.tflite").is_file()
 assert files("exray").joinpath("py.typed").is_file()
+assert not [f.name for f in files("exray.instrumentation").joinpath("native").iterdir()
+            if f.name.endswith((".cc", ".h", ".txt"))], "sources of the native library"
+if EXPECT_NATIVE:
+    from exray.instrumentation.native_library import native_library
+    assert native_library().handle is not None, native_library().reason
 print(len(modules), "modules import without the extras")
 """
 
@@ -44,7 +50,8 @@ def main() -> None:
 
         run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", wheel)
         run(Path(work, "bin", "exray"), "--help")
-        run(python, "-c", PROBE)
+        has_compiler = shutil.which("c++") is not None or shutil.which("g++") is not None
+        run(python, "-c", f"EXPECT_NATIVE = {has_compiler}\n{PROBE}")
 
 
 if __name__ == "__main__":
