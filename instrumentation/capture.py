@@ -1,6 +1,7 @@
 """Tensors seen in a frame, turned into rows of summaries."""
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,18 +59,19 @@ class TensorRecorder:
     """
 
     def __init__(self, capacity: int = 4, keeping: Keeping = SUMMARIES) -> None:
-        self._keeping = keeping
+        self.keeping = keeping
         self._rows = np.zeros(max(capacity, 1), TENSOR_ROW)
         self._sites: list[TensorSite] = []
         self._carriers: list[Carrier] = []
         self._wide: dict[int, NDArray[np.float32]] = {}
+        self._made: tuple[int, Sequence[TensorSite], NDArray[np.void]] | None = None
 
     def __len__(self) -> int:
         return len(self._sites)
 
     def takes_layer(self, layer: LayerSite) -> bool:
         """Tell whether a layer's outputs are wanted; else they need not be read."""
-        return self._keeping.takes_layer(layer)
+        return self.keeping.takes_layer(layer)
 
     def add(self, site: TensorSite, array: Array, carrier: Carrier, family: int) -> None:
         """Summarise *array*, if its layer is selected, and remember which span carries it.
@@ -80,7 +82,7 @@ class TensorRecorder:
             carrier: The span that carries it.
             family: Sketch family of the frame's input, 0..15.
         """
-        level = self._keeping.level_of(site)
+        level = self.keeping.level_of(site)
         if level < Level.SUMMARY:
             return
         row = len(self._sites)
@@ -92,9 +94,19 @@ class TensorRecorder:
         self._sites.append(site)
         self._carriers.append(carrier)
 
+    def add_rows(self, sites: Sequence[TensorSite], rows: NDArray[np.void]) -> None:
+        """Take the summaries of all layers, made already and complete with their spans.
+
+        Args:
+            sites: Where they were seen.
+            rows: Dtype `TENSOR_ROW`; ``site`` is a position in *sites*.
+        """
+        self._made = len(self._sites), sites, rows
+
     def forget_after(self, count: int) -> None:
         """Keep the first *count* tensors, where reading the others was cut short."""
         del self._sites[count:], self._carriers[count:]
+        self._made = None
         self._wide = {row: wide for row, wide in self._wide.items() if row < count}
 
     def block(self) -> TensorBlock:
@@ -105,7 +117,16 @@ class TensorRecorder:
         rows["parent_span_id"] = np.array([c.parent_span_id for c in self._carriers], np.uint64)
         rows["start_ns"] = np.array([c.start_ns for c in self._carriers], np.int64)
         rows["dur_ns"] = np.array([c.dur_ns for c in self._carriers], np.int64)
-        return TensorBlock(self._sites, rows, self._wide)
+        if self._made is None:
+            return TensorBlock(self._sites, rows, self._wide)
+        first, sites, made = self._made
+        rows["site"][first:] += len(made)
+        made["site"] += first
+        return TensorBlock(
+            [*self._sites[:first], *sites, *self._sites[first:]],
+            np.concatenate([rows[:first], made, rows[first:]]),
+            {row + len(made) * (row >= first): wide for row, wide in self._wide.items()},
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,21 @@ _SOURCES = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
+class TfliteOutput:
+    """A tensor that an operator writes.
+
+    Args:
+        layer_index: The operator's index in its subgraph.
+        position: Among the operator's outputs.
+        tensor: The tensor.
+    """
+
+    layer_index: int
+    position: int
+    tensor: TfliteTensor
+
+
+@dataclass(frozen=True, slots=True)
 class TfliteGraph:
     """What an adapter needs to know of a .tflite model.
 
@@ -55,6 +70,7 @@ class TfliteGraph:
         outputs: The model's outputs.
         output_layers: The layer that writes each output; -1 for an input passed through.
         precision: The type that most activation elements have, such as ``int8``.
+        written: For each subgraph, what writes a tensor, by the tensor's index.
     """
 
     graph: Graph
@@ -63,6 +79,7 @@ class TfliteGraph:
     outputs: tuple[TfliteTensor, ...]
     output_layers: tuple[int, ...]
     precision: str
+    written: tuple[Mapping[int, TfliteOutput], ...] = ()
 
 
 def graph_from_tflite(model: bytes | str | PathLike[str], *, model_name: str, sha256: str) -> Graph:
@@ -107,6 +124,7 @@ def graph_from_subgraphs(
         outputs=tuple(primary.tensors[t] for t in primary.outputs),
         output_layers=tuple(writers.get(t, MODEL_INPUT) for t in primary.outputs),
         precision=_precision(primary, ops),
+        written=tuple(_written(subgraph) for subgraph in subgraphs),
     )
 
 
@@ -157,6 +175,15 @@ def _graph_ops(subgraph: TfliteSubgraph, subgraph_index: int) -> list[GraphOp]:
 def _writers(subgraph: TfliteSubgraph) -> dict[int, int]:
     """Return the layer index that writes each tensor."""
     return {t: index for index, op in enumerate(subgraph.ops) for t in op.outputs}
+
+
+def _written(subgraph: TfliteSubgraph) -> dict[int, TfliteOutput]:
+    """Return the operator, and its output, that writes each tensor."""
+    return {
+        t: TfliteOutput(layer_index, position, subgraph.tensors[t])
+        for layer_index, op in enumerate(subgraph.ops)
+        for position, t in enumerate(op.outputs)
+    }
 
 
 def _follow_values(subgraph: TfliteSubgraph) -> tuple[Mapping[int, str], list[str | None]]:

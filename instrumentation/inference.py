@@ -32,6 +32,22 @@ class Execution(ABC):
     def read_outputs(self) -> Seen:
         """Return the model outputs as they stand after the call."""
 
+    def begin(self, family: int, *, summarises: bool) -> None:  # noqa: B027 - most need not
+        """Get ready to see the layers of the call that follows on this thread.
+
+        Args:
+            family: Sketch family of the frame's input, 0..15.
+            summarises: Whether tensors are summarised.
+        """
+
+    def end(self) -> int:
+        """Let go of what `begin` set up; return the time within the call that it took, ns."""
+        return 0
+
+    def read_times(self, inference: Carrier) -> LayerBlock | None:
+        """Return the layers' spans where tensors are not summarised; None without times."""
+        return None
+
     @abstractmethod
     def read_layers(
         self, recorder: TensorRecorder, inference: Carrier, family: int
@@ -161,6 +177,8 @@ class Inference:
             if frame.is_open:
                 self._frame = frame
                 self._see_inputs(frame)
+                with guard("watch a model's layers"):
+                    self._execution.begin(frame.family or 0, summarises=self._recorder.summarises)
         except BaseException as error:
             self._close_own_frame(error)
             raise
@@ -184,6 +202,12 @@ class Inference:
         dur_ns: int | None = None
         with guard("end an inference"):
             dur_ns = self.clock_ns() - start_ns if start_ns is not None else None
+        own_ns = 0
+        with guard("watch a model's layers"):
+            own_ns = self._execution.end()
+        if self._frame is not None and dur_ns is not None:
+            dur_ns -= own_ns
+            self._frame.overhead_ns += own_ns
         if start_ns is None or dur_ns is None:
             self._close_own_frame(error)
         else:
@@ -231,6 +255,10 @@ class Inference:
             frame.output_quantization = site.quantization
         if self._recorder.summarises:
             self._summarise(record, outputs, span_id_int(frame.span_id), frame.family or 0)
+        else:
+            with guard("read a model's times"):
+                span = Carrier(span_id_int(record.span_id), 0, start_ns, dur_ns)
+                record.layers = self._execution.read_times(span)
 
     def _summarise(
         self, record: InferenceRecord, outputs: Seen, parent_span_id: int, family: int

@@ -29,6 +29,11 @@ class Keeping:
         """Whether any layer can be summarised."""
         return self.level >= Level.SUMMARY and self.layers.selects_any
 
+    @property
+    def needs_arrays(self) -> bool:
+        """Whether more than a summary is kept of any layer."""
+        return self.level >= Level.SUMMARY and self.layers.highest(self.level) > Level.SUMMARY
+
     def takes_layer(self, layer: LayerSite) -> bool:
         """Tell whether a layer's outputs are summarised; else they need not be read."""
         return self.layers.level_of(layer, self.level) >= Level.SUMMARY

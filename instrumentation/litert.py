@@ -1,8 +1,8 @@
-"""LiteRT and ``tf.lite`` interpreters, traced through preserved tensors.
+"""LiteRT and ``tf.lite`` interpreters, traced.
 
-The interpreter keeps intermediate tensors only if it is told so when it is constructed.
-Without that, `get_tensor` on an intermediate returns stale values and no error, so they
-are never read: such an interpreter is traced at its inputs and outputs alone.
+Layers are seen by the native probe, or, where there is none, read from tensors that the
+interpreter preserves. It does so only if it is told when it is constructed: without that,
+`get_tensor` on an intermediate returns stale values and no error, so they are never read.
 """
 
 import os
@@ -36,6 +36,10 @@ from .litert_identity import (
     model_file,
     runtime_of,
 )
+from .litert_layers import ProbedLayers, with_times
+from .litert_probe import LiteRTProbe
+from .litert_shadow import Shadow
+from .probe import Mode, Recording
 from .recorder import Recorder
 from .tflite_file import TfliteTensor
 
@@ -70,6 +74,8 @@ class LiteRTModel(TracedModel, Execution):
         interpreter: Held weakly; the tracer lives as its attribute.
         content: The model file, or its bytes; None where it is not known.
         preserved: Whether the interpreter was constructed with preserved tensors.
+        probe: Its native probe; None where it has none.
+        shadow: Where frames are repeated to be summarised; None where they need not be.
         options: Constructor arguments, None where nobody saw them.
         init_ns: Time that the construction took.
     """
@@ -81,12 +87,18 @@ class LiteRTModel(TracedModel, Execution):
         *,
         content: str | os.PathLike[str] | bytes | None,
         preserved: bool,
+        probe: LiteRTProbe | None = None,
+        shadow: Shadow | None = None,
         options: Mapping[str, Any] | None = None,
         init_ns: int | None = None,
     ) -> None:
         super().__init__(recorder)
         self._interpreter = weakref.ref(interpreter)
         self._preserved = preserved
+        self._probe = probe
+        self._shadow = shadow
+        self._recording: Recording | None = None
+        self._inputs: Seen = []
         self._init_ns = init_ns
         self._kernels = None if options is None else kernels_from_options(options)
         self._threads: int | None = (options or {}).get("num_threads")
@@ -94,6 +106,10 @@ class LiteRTModel(TracedModel, Execution):
         self._file: ModelFile | None = None
         with guard("read a model file"):
             self._file = model_file(content)
+        graph = self._file.graph if self._file is not None else None
+        self._layers: ProbedLayers | None = None
+        if probe is not None and graph is not None:
+            self._layers = ProbedLayers(graph, probe.select)
         self._details: dict[str, Sequence[Details]] = {}
         self._sites_seen: dict[tuple[str, int, int, tuple[int, ...]], TensorSite] = {}
 
@@ -131,7 +147,7 @@ class LiteRTModel(TracedModel, Execution):
 
     def rebind(self, recorder: Recorder) -> None:
         """Record with *recorder* from here on."""
-        had_layers = self._preserved or self.recorder.keeping.has_layers
+        had_layers = self._preserved or self.recorder.keeping.has_layers or self._layers
         if recorder.keeping.has_layers and not had_layers:
             log_once(
                 "layers after latency",
@@ -140,6 +156,42 @@ class LiteRTModel(TracedModel, Execution):
                 "layers are not. Construct it anew after exray.configure().",
             )
         super().rebind(recorder)
+
+    # --- recording ---------------------------------------------------------------------
+
+    def allocated(self) -> None:
+        """Watch what delegates have made of the graph, after an allocation."""
+        if self._probe is not None:
+            self._probe.allocated(self.interpreter)
+
+    def prepare_signature(self) -> None:
+        """Watch the graph before a signature's call, which allocates past `allocated`."""
+        if self._probe is not None and self._probe.is_late:
+            allocate: Any = getattr(self.interpreter, "allocate_tensors", None)
+            allocate()
+
+    def see_inputs(self, inputs: Seen) -> None:
+        """Remember the inputs of the execution that follows."""
+        self._inputs = inputs
+
+    def begin(self, family: int, *, summarises: bool) -> None:
+        """Let the probe record the invocation that follows."""
+        self._recording = None
+        if self._probe is not None and self._layers is not None:
+            in_place = summarises and self._shadow is None and not self._needs_arrays
+            self._probe.begin(Mode.SUMMARY if in_place else Mode.TIMES, family)
+
+    def end(self) -> int:
+        """Take what the probe recorded; return the time that it took, in nanoseconds."""
+        if self._probe is None or self._layers is None:
+            return 0
+        self._recording = self._probe.end()
+        return self._recording.summary_ns if self._recording is not None else 0
+
+    @property
+    def _needs_arrays(self) -> bool:
+        """Whether the tensors themselves are needed, not only summaries."""
+        return self.recorder.keeping.needs_arrays
 
     # --- tensors -----------------------------------------------------------------------
 
@@ -162,7 +214,8 @@ class LiteRTModel(TracedModel, Execution):
 
     def read_inputs(self) -> Seen:
         """Return copies of the model inputs."""
-        return self._read_edge("input")
+        self._inputs = self._read_edge("input")
+        return self._inputs
 
     def read_outputs(self) -> Seen:
         """Return copies of the model outputs."""
@@ -194,20 +247,54 @@ class LiteRTModel(TracedModel, Execution):
     def read_layers(
         self, recorder: TensorRecorder, inference: Carrier, family: int
     ) -> LayerBlock | None:
-        """Summarise every operator's outputs; None where tensors were not preserved."""
-        file = self._file
-        if not self._preserved or file is None or file.graph is None:
+        """Summarise every operator's outputs; None where nothing tells them."""
+        recording, self._recording = self._recording, None
+        if self._shadow is not None and not self._needs_arrays:
+            output = self.read(int(self.details("output")[0]["index"]))
+            arrays = [array for _, array in self._inputs]
+            recording = self._shadow.run(arrays, output, family) or recording
+        if self._preserved and (recording is None or self._needs_arrays):
+            return self._read_preserved(recorder, inference, family, recording)
+        return self._block(recording, recorder, inference)
+
+    def read_times(self, inference: Carrier) -> LayerBlock | None:
+        """Return every operator's time; None where nothing tells them."""
+        recording, self._recording = self._recording, None
+        return self._block(recording, TensorRecorder(), inference)
+
+    def _block(
+        self, recording: Recording | None, recorder: TensorRecorder, inference: Carrier
+    ) -> LayerBlock | None:
+        if recording is None or self._layers is None or not len(recording.ops):
             return None
+        return self._layers.block(recording, recorder, inference)
+
+    def _read_preserved(
+        self,
+        recorder: TensorRecorder,
+        inference: Carrier,
+        family: int,
+        recording: Recording | None,
+    ) -> LayerBlock | None:
+        """Read every operator's outputs from the tensors that the interpreter preserved."""
+        file = self._file
+        if file is None or file.graph is None:
+            return None
+        timed = self._block(recording, TensorRecorder(), inference)
         rows = np.zeros(len(file.layers), LAYER_ROW)
         rows["site"] = np.arange(len(rows))
         rows["span_id"] = new_span_ids(len(rows))
         rows["start_ns"] = inference.start_ns
         rows["dur_ns"] = -1  # preserved tensors say nothing of an operator's time
-        span_ids: list[int] = rows["span_id"].tolist()
-        for span_id, layer, outputs in zip(span_ids, file.layers, file.graph.layers, strict=True):
-            span = Carrier(span_id, inference.span_id, inference.start_ns)
-            self._see_outputs(layer, outputs, recorder, span, family)
-        return LayerBlock(file.layers, rows)
+        sites: Sequence[LayerSite] = file.layers
+        if timed is not None:
+            sites, rows = with_times(sites, rows, timed)
+        for row in range(len(file.layers)):
+            start_ns, dur_ns = int(rows["start_ns"][row]), int(rows["dur_ns"][row])
+            span = Carrier(int(rows["span_id"][row]), inference.span_id, start_ns, dur_ns)
+            layer = sites[int(rows["site"][row])]
+            self._see_outputs(layer, file.graph.layers[row], recorder, span, family)
+        return LayerBlock(sites, rows)
 
     def _see_outputs(
         self,

@@ -12,6 +12,7 @@ from exray.schema.records import LayerSite
 from .environment import package_version
 from .graph import TfliteGraph, read_tflite
 from .guard import guard
+from .native_library import LIBRARY_PATH
 
 KERNELS = {
     "AUTO": "xnnpack",
@@ -98,7 +99,8 @@ def delegate_names(delegates: Sequence[Any] | None) -> str | None:
     if not delegates:
         return None
     libraries = [str(getattr(getattr(d, "_library", None), "_name", "?")) for d in delegates]
-    return ",".join(Path(library).name for library in libraries)
+    names = [Path(library).name for library in libraries]
+    return ",".join(name for name in names if name != LIBRARY_PATH.name) or None
 
 
 def digest_of_details(details: Sequence[Mapping[str, Any]]) -> str:

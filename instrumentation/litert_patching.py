@@ -6,7 +6,7 @@ import inspect
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeGuard
@@ -14,8 +14,11 @@ from typing import Any, TypeGuard
 from .guard import error_text, guard, log_once
 from .inference import trace_call
 from .litert import Interpreter, LiteRTModel
+from .litert_identity import kernels_from_options
+from .litert_probe import CapturePlan, LiteRTProbe, has_native_library, make_probe, plan_capture
+from .litert_shadow import Make, Shadow
 from .litert_signature import SignatureExecution
-from .patching import FindRecorder, is_untraced, patch_when_imported, replace_method
+from .patching import FindRecorder, is_untraced, patch_when_imported, replace_method, untraced
 from .preserve_warning import without_preserve_warning
 from .recorder import Recorder
 
@@ -27,6 +30,9 @@ MODEL_ATTRIBUTE = "_exray_model"
 
 PRESERVE = "experimental_preserve_all_tensors"
 """Argument of the constructor that keeps the layers' tensors."""
+
+DELEGATES = "experimental_delegates"
+"""Argument of the constructor that brings delegates."""
 
 
 def patch_litert(find_recorder: FindRecorder) -> None:
@@ -55,6 +61,7 @@ def is_interpreter(model: object) -> TypeGuard[Interpreter]:
 def _patch_module(module: ModuleType, find_recorder: FindRecorder) -> None:
     interpreter = module.Interpreter
     replace_method(interpreter, "__init__", functools.partial(_init, find_recorder))
+    replace_method(interpreter, "allocate_tensors", _allocate)
     replace_method(interpreter, "invoke", functools.partial(_invoke, find_recorder))
     runner = getattr(module, "SignatureRunner", None)  # older runtimes have none
     if runner is not None:
@@ -78,24 +85,41 @@ def _init(find_recorder: FindRecorder, original: Any) -> Any:
         if given is None:
             original(self, *args, **kwargs)  # raises the same, in its own words
             return
-        init_ns, preserved = _construct(original, given, recorder.keeping.has_layers)
+        plan = CapturePlan()
+        probe: LiteRTProbe | None = None
+        with guard("plan how to watch an interpreter"):
+            plan = _plan(recorder, given.arguments)
+            probe = make_probe(self.__class__, plan)
+        init_ns, preserved, probe = _construct(original, given, plan, probe)
         with guard("trace an interpreter"):
-            _trace(recorder, self, given.arguments, preserved, init_ns)
+            _trace(recorder, self, given, preserved, plan, probe, init_ns)
 
     return __init__
 
 
-def _construct(original: Any, given: inspect.BoundArguments, preserve: bool) -> tuple[int, bool]:
-    """Construct with preserved tensors where possible, else as the application said.
+def _plan(recorder: Recorder, options: Mapping[str, Any]) -> CapturePlan:
+    return plan_capture(
+        kernels_from_options(options),
+        native=has_native_library(),
+        summaries=recorder.keeping.has_layers,
+        arrays=recorder.keeping.needs_arrays,
+        every_frame=getattr(recorder.config, "sampling", "all") == "all",
+        alone=not options.get(DELEGATES),
+    )
+
+
+def _construct(
+    original: Any, given: inspect.BoundArguments, plan: CapturePlan, probe: LiteRTProbe | None
+) -> tuple[int, bool, LiteRTProbe | None]:
+    """Construct as the plan wants it where possible, else as the application said.
 
     Returns:
-        The time it took in nanoseconds, and whether tensors are preserved.
+        The time it took in nanoseconds, whether tensors are preserved, and the probe.
     """
     asked = bool(given.arguments.get(PRESERVE))
+    wanted = _wanted(given, plan, probe)
     refusal = ""
-    if preserve and not asked and PRESERVE in given.signature.parameters:
-        wanted = inspect.BoundArguments(given.signature, OrderedDict(given.arguments))
-        wanted.arguments[PRESERVE] = True
+    if wanted is not None:
         start_ns = time.perf_counter_ns()
         try:
             with without_preserve_warning():
@@ -103,37 +127,86 @@ def _construct(original: Any, given: inspect.BoundArguments, preserve: bool) -> 
         except Exception as error:  # noqa: BLE001 - whatever it is, the plain one may do
             refusal = error_text(error)
         else:
-            return time.perf_counter_ns() - start_ns, True
+            init_ns = time.perf_counter_ns() - start_ns
+            return init_ns, bool(wanted.arguments.get(PRESERVE)), probe
     start_ns = time.perf_counter_ns()
     original(*given.args, **given.kwargs)
     init_ns = time.perf_counter_ns() - start_ns
     if refusal:
         with guard("log a refusal"):
             log_once(
-                "preserved tensors refused",
-                f"the runtime could not keep a model's layers ({refusal}): its inputs, outputs "
+                "capture refused",
+                f"the runtime could not show a model's layers ({refusal}): its inputs, outputs "
                 "and times are recorded, its layers are not.",
             )
-    return init_ns, asked
+        return init_ns, asked, None
+    return init_ns, asked, probe
+
+
+def _wanted(
+    given: inspect.BoundArguments, plan: CapturePlan, probe: LiteRTProbe | None
+) -> inspect.BoundArguments | None:
+    """Return the arguments that the plan asks for, None where they are the given ones."""
+    wanted = inspect.BoundArguments(given.signature, OrderedDict(given.arguments))
+    is_other = False
+    if (
+        plan.preserve
+        and not given.arguments.get(PRESERVE)
+        and PRESERVE in given.signature.parameters
+    ):
+        wanted.arguments[PRESERVE] = is_other = True
+    if plan.early and probe is not None and DELEGATES in given.signature.parameters:
+        theirs: Sequence[Any] = given.arguments.get(DELEGATES) or ()
+        wanted.arguments[DELEGATES] = [*theirs, probe.delegate]
+        is_other = True
+    return wanted if is_other else None
 
 
 def _trace(
     recorder: Recorder,
     interpreter: Any,
-    options: Mapping[str, Any],
+    given: inspect.BoundArguments,
     preserved: bool,
+    plan: CapturePlan,
+    probe: LiteRTProbe | None,
     init_ns: int,
 ) -> None:
+    options = given.arguments
     content, path = options.get("model_content"), options.get("model_path")
     model = LiteRTModel(
         recorder,
         interpreter,
         content=content or (Path(os.fsdecode(path)) if path else None),
         preserved=preserved,
+        probe=probe,
+        shadow=Shadow(_shadow_maker(interpreter, options)) if plan.shadow and probe else None,
         options=options,
         init_ns=init_ns,
     )
     attach_litert_model(interpreter, model)
+
+
+def _shadow_maker(interpreter: Any, options: Mapping[str, Any]) -> Make:
+    """Return what constructs a second interpreter of the same model, with the same options."""
+    kind = runtime_class_of(interpreter.__class__)
+    chosen = {name: value for name, value in options.items() if name not in ("self", DELEGATES)}
+
+    def make() -> tuple[Any, LiteRTProbe] | None:
+        probe = make_probe(kind, CapturePlan(preserve=True, probe=True, late=True))
+        if probe is None:
+            return None
+        with untraced(), without_preserve_warning():
+            shadow = kind(**chosen | {PRESERVE: True})
+            shadow.allocate_tensors()
+        probe.allocated(shadow)
+        return shadow, probe
+
+    return make
+
+
+def runtime_class_of(kind: type) -> Any:
+    """Return the runtime's own class that a class of interpreters is or extends."""
+    return next(base for base in kind.__mro__ if base.__module__ in LITERT_MODULES)
 
 
 # --- execution --------------------------------------------------------------------------
@@ -162,6 +235,18 @@ def _call_signature(find_recorder: FindRecorder, original: Any) -> Any:
         return trace_call(model, execution, functools.partial(original, self, *args, **kwargs))
 
     return __call__
+
+
+def _allocate(original: Any) -> Any:
+    def allocate_tensors(self: Any, *args: Any, **kwargs: Any) -> Any:
+        result = original(self, *args, **kwargs)
+        model = litert_model_of(self)
+        if model is not None:
+            with guard("watch an interpreter's layers"):
+                model.allocated()
+        return result
+
+    return allocate_tensors
 
 
 def _model_to_trace(interpreter: Any, find_recorder: FindRecorder) -> LiteRTModel | None:

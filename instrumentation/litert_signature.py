@@ -34,7 +34,9 @@ class SignatureExecution(Execution):
             return []  # the runner says so itself
         names = self._in_model_order("input", details)
         arrays = [np.asarray(self._arguments[name]) for name in names]
-        return self._seen("input", [details[name] for name in names], arrays)
+        seen = self._seen("input", [details[name] for name in names], arrays)
+        self._model.see_inputs(seen)
+        return seen
 
     def read_outputs(self) -> Seen:
         """Return copies of the signature's outputs, in the order of the model's."""
@@ -55,6 +57,20 @@ class SignatureExecution(Execution):
             (self._model.edge_site(role, position, detail, array, self._subgraph), array)
             for position, (detail, array) in enumerate(zip(details, arrays, strict=True))
         ]
+
+    def begin(self, family: int, *, summarises: bool) -> None:
+        """Let the model's probe record the call."""
+        if not self._subgraph:
+            self._model.prepare_signature()
+            self._model.begin(family, summarises=summarises)
+
+    def end(self) -> int:
+        """Take what the probe recorded."""
+        return 0 if self._subgraph else self._model.end()
+
+    def read_times(self, inference: Carrier) -> LayerBlock | None:
+        """Return every operator's time, of the primary subgraph."""
+        return None if self._subgraph else self._model.read_times(inference)
 
     def read_layers(
         self, recorder: TensorRecorder, inference: Carrier, family: int

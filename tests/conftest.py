@@ -1,9 +1,12 @@
 """Fixtures that every test may use."""
 
 import os
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+
+from exray.instrumentation.native_library import native_library
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +24,12 @@ def data() -> Path:
 def _own_mistakes_are_raised(monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction] - autouse
     """Let nothing hide under the guard; a test of the guard itself unsets this."""
     monkeypatch.setenv("EXRAY_GUARD", "raise")
+
+
+@pytest.fixture
+def without_native_library(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
+    """Do without the native library, as where no compiler built it."""
+    monkeypatch.setenv("EXRAY_NATIVE", "off")
+    native_library.cache_clear()
+    yield
+    native_library.cache_clear()

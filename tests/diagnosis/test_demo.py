@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from exray.cli import make_app
 from exray.diagnosis.demo import EDGE, REFERENCE, clear_demo, own_command, run_demo
+from exray.instrumentation.native_library import native_library
 from exray.lake import Lake
 from exray.schema.errors import UsageError
 
@@ -66,13 +67,17 @@ def test_the_demo_shows_that_the_edge_lost_accuracy(printed: str) -> None:
     assert re.search(r"Flips \(right on one side only\): [1-9]\d*, McNemar p = ", printed)
 
 
-def test_the_demo_shows_every_layer_and_no_invented_times(printed: str) -> None:
+def test_the_demo_shows_every_layer_and_its_times_where_they_were_measured(printed: str) -> None:
     layers = [
         words for words in map(str.split, printed.splitlines()) if words[:1] and words[0].isdigit()
     ]
     assert [words[0] for words in layers] == [str(i) for i in range(len(layers))]
     assert len(layers) > 10
-    assert {tuple(words[-2:]) for words in layers} == {("-", "-")}
+    times = {word for words in layers for word in words[-2:]}
+    if native_library().handle is None:
+        assert times == {"-"}
+    else:
+        assert all(float(time) >= 0 for time in times)
 
 
 def test_the_demo_shows_stage_and_inference_times(printed: str) -> None:

@@ -47,7 +47,9 @@ def test_layers_that_are_not_selected_keep_their_spans() -> None:
     assert [site.op for site in block.sites] == TINY_LAYERS
 
 
-def test_without_selected_layers_a_model_is_constructed_as_the_application_said() -> None:
+def test_without_selected_layers_a_model_is_constructed_as_the_application_said(
+    without_native_library: None,
+) -> None:
     """Tensors that nobody reads need not be preserved."""
     frame = record_frame([])
 

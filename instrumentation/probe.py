@@ -1,0 +1,209 @@
+"""The native probe of one interpreter: opened before an invocation, read after it.
+
+The probe is a delegate that claims no operator. It is part of the native library, which
+the runtime loads as it loads any external delegate.
+"""
+
+import ctypes
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exray.schema.records import TENSOR_ROW
+
+from .probe_rows import EVENT_ROW, FRAME_COUNTS, NODE_ROW, OP_ROW, SLOT_ROW
+
+Rows = NDArray[np.void]
+"""A structured array, its dtype one of `probe_rows` or `TENSOR_ROW`."""
+
+WANTS_EVENTS = "events"
+"""The delegate's option that asks other delegates for the times of their operators."""
+
+
+class Mode(IntEnum):
+    """What is recorded of an invocation."""
+
+    TIMES = 1
+    """Every operator's start and duration."""
+    SUMMARY = 2
+    """And a summary of its outputs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What the probe saw of one invocation.
+
+    Args:
+        ops: Dtype `OP_ROW`, in the order they began.
+        tensors: Dtype `TENSOR_ROW`. ``site`` is a row of `Layout.slots`, and
+            ``parent_span_id`` a row of *ops*, or -1 as an unsigned number.
+        events: Dtype `EVENT_ROW`.
+        dropped: Records for which there was no room.
+        summary_ns: Time that summaries took of the invocation.
+        layout: What the rows refer to.
+    """
+
+    ops: Rows
+    tensors: Rows
+    events: Rows
+    dropped: int
+    summary_ns: int
+    layout: "Layout"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layout:
+    """The nodes that the probe watches; another object whenever they change.
+
+    Args:
+        slots: Dtype `SLOT_ROW`.
+        nodes: Dtype `NODE_ROW`.
+        replaced: Shape (n,), int32: operators that delegates took, node by node.
+    """
+
+    slots: Rows
+    nodes: Rows
+    replaced: NDArray[np.int32]
+
+
+class Probe:
+    """One probe on one interpreter.
+
+    Args:
+        library: The native library.
+        load_delegate: The runtime's own function of that name.
+        path: The library's file.
+        events: Ask other delegates for their operators' times. They must be applied after
+            this probe then.
+
+    Raises:
+        ValueError: The runtime cannot load it.
+    """
+
+    def __init__(
+        self,
+        library: ctypes.CDLL,
+        load_delegate: Callable[[str, dict[str, str]], Any],
+        path: str,
+        *,
+        events: bool = False,
+    ) -> None:
+        self._library = _declared(library)
+        self.delegate = load_delegate(path, {WANTS_EVENTS: str(int(events))})
+        self._pointer: int = self.delegate._get_native_delegate_pointer()
+        self._counts = np.zeros(1, FRAME_COUNTS)
+        self._counts_at: int = self._counts.ctypes.data
+        self._layout_number = -1
+        self._layout: Layout | None = None
+        self._buffers: tuple[Rows, Rows, Rows] | None = None
+
+    def attach(self, interpreter: Any) -> None:
+        """Watch the nodes of *interpreter* as they are now.
+
+        What a delegate took becomes one node for each of its partitions: to see those, attach
+        after the interpreter has allocated its tensors.
+
+        Raises:
+            RuntimeError: The runtime refuses.
+        """
+        interpreter._interpreter.ModifyGraphWithDelegate(self._pointer)
+
+    @property
+    def refusal(self) -> str:
+        """Why it stands aside: the runtime is not as it expects. Empty where it does not."""
+        text = ctypes.create_string_buffer(512)
+        self._library.exray_probe_refusal(self._pointer, text, len(text))
+        return text.value.decode("utf-8", "replace")
+
+    def begin(self, mode: Mode, family: int) -> None:
+        """Record what this thread invokes from here on.
+
+        Args:
+            mode: What to record.
+            family: Sketch family of the frame's input, 0..15.
+        """
+        self._library.exray_probe_begin(self._pointer, mode, family)
+
+    def end(self) -> Recording:
+        """Stop, and return copies of what was recorded."""
+        self._library.exray_probe_end(self._pointer, self._counts_at)
+        ops, tensors, events, dropped, summary_ns, number = self._counts[0].item()
+        if number != self._layout_number or self._buffers is None or self._layout is None:
+            self._layout, self._buffers = self._read_layout(), self._map_buffers()
+            self._layout_number = number
+        op_rows, tensor_rows, event_rows = self._buffers
+        return Recording(
+            op_rows[:ops].copy(),
+            tensor_rows[:tensors].copy(),
+            event_rows[:events].copy(),
+            dropped,
+            summary_ns,
+            self._layout,
+        )
+
+    def cancel(self) -> None:
+        """Stop, and forget what was recorded."""
+        self._library.exray_probe_end(self._pointer, self._counts_at)
+
+    def select(self, subgraph: int, node: int, *, selected: bool) -> None:
+        """Leave a node's outputs out of what is summarised, or take them in again."""
+        self._library.exray_probe_select(self._pointer, subgraph, node, selected)
+
+    def _read_layout(self) -> Layout:
+        read = self._library
+        return Layout(
+            slots=self._copied(read.exray_probe_slots, SLOT_ROW),
+            nodes=self._copied(read.exray_probe_nodes, NODE_ROW),
+            replaced=self._copied(read.exray_probe_replaced, np.dtype(np.int32)),
+        )
+
+    def _copied(self, read: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
+        rows = np.zeros(read(self._pointer, None, 0), dtype)
+        read(self._pointer, rows.ctypes.data, len(rows))
+        return rows
+
+    def _map_buffers(self) -> tuple[Rows, Rows, Rows]:
+        addresses = (ctypes.c_void_p * 3)()
+        capacities = (ctypes.c_int64 * 3)()
+        self._library.exray_probe_buffers(self._pointer, addresses, capacities)
+        ops, tensors, events = (
+            _rows_at(address or 0, capacity, dtype)
+            for address, capacity, dtype in zip(
+                addresses, capacities, (OP_ROW, TENSOR_ROW, EVENT_ROW), strict=True
+            )
+        )
+        return ops, tensors, events
+
+
+def _rows_at(address: int, count: int, dtype: np.dtype[Any]) -> Rows:
+    """Return the probe's own memory as an array; it stays where it is until the next layout."""
+    if not count:
+        return np.zeros(0, dtype)
+    memory = (ctypes.c_char * (count * dtype.itemsize)).from_address(address)
+    return np.frombuffer(memoryview(memory), dtype)
+
+
+def _declared(library: ctypes.CDLL) -> Any:
+    """Return the library, its functions' arguments declared.
+
+    They take a microsecond, less than it takes to let other threads run meanwhile.
+    """
+    library = ctypes.PyDLL(library._name, handle=library._handle)
+    pointer, number = ctypes.c_void_p, ctypes.c_int
+    for name, arguments, result in (
+        ("begin", [pointer, number, number], None),
+        ("end", [pointer, pointer], None),
+        ("select", [pointer, number, number, number], None),
+        ("buffers", [pointer, pointer, pointer], None),
+        ("slots", [pointer, pointer, number], number),
+        ("nodes", [pointer, pointer, number], number),
+        ("replaced", [pointer, pointer, number], number),
+        ("refusal", [pointer, ctypes.c_char_p, number], number),
+    ):
+        function = getattr(library, f"exray_probe_{name}")
+        function.argtypes, function.restype = arguments, result
+    return library

@@ -1,0 +1,70 @@
+"""Fixed records of the native probe, as numpy reads them: twins of ``native/probe_rows.h``."""
+
+import numpy as np
+
+MAX_RANK = 8
+"""Dimensions that a `SLOT_ROW` holds."""
+
+TAG_SIZE = 64
+"""Bytes that an `EVENT_ROW` keeps of an operator's name."""
+
+OP_ROW = np.dtype(
+    [
+        ("subgraph", np.int32),
+        ("node", np.int32),  # in the runtime's subgraph
+        ("start_ns", np.int64),  # monotonic
+        ("dur_ns", np.int64),  # net of what summaries took
+        ("status", np.int32),  # 0: done
+        ("first_event", np.int32),
+        ("events", np.int32),
+    ]
+)
+"""One operator execution."""
+
+SLOT_ROW = np.dtype(
+    [
+        ("subgraph", np.int32),
+        ("node", np.int32),
+        ("position", np.int32),  # among the node's outputs
+        ("tensor", np.int32),  # index in the subgraph, as in the model file
+        ("type", np.int32),  # TfLiteType
+        ("rank", np.int32),  # -1: more than MAX_RANK
+        ("dims", np.int32, (MAX_RANK,)),
+    ]
+)
+"""Where a tensor is seen: an output of a node."""
+
+NODE_ROW = np.dtype(
+    [
+        ("subgraph", np.int32),
+        ("node", np.int32),
+        ("builtin_code", np.int32),
+        ("first_replaced", np.int32),
+        ("replaced", np.int32),  # operators that a delegate's node stands for
+    ]
+)
+"""A node of the execution plan."""
+
+EVENT_ROW = np.dtype(
+    [
+        ("op", np.int32),  # number of the `OP_ROW` it ran in
+        ("type", np.int32),
+        ("metadata", np.int64),  # index within the delegate's partition
+        ("subgraph", np.int64),
+        ("dur_us", np.int64),
+        ("tag", f"S{TAG_SIZE}"),
+    ]
+)
+"""An operator that a delegate reports."""
+
+FRAME_COUNTS = np.dtype(
+    [
+        ("ops", np.int32),
+        ("tensors", np.int32),
+        ("events", np.int32),
+        ("dropped", np.int32),
+        ("summary_ns", np.int64),
+        ("layout", np.int64),
+    ]
+)
+"""What one recording holds."""
