@@ -13,9 +13,9 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from exray.schema.records import FrameRecord, Graph, Run, SpanRecord
+from exray.schema.records import FrameRecord, Graph, MetricRecord, Run, SpanRecord
 
 from .pending import PendingRecords
 from .typing import ExportResult, RecordExporter
@@ -106,6 +106,10 @@ class RecordBuffer:
     def add_span(self, span: SpanRecord) -> bool:
         """Add a span outside any frame of ours; False after `shutdown`."""
         return self._add(lambda pending: pending.add_span(span))
+
+    def add_metrics(self, metrics: Sequence[MetricRecord]) -> None:
+        """Add numbers outside any frame, each with its run."""
+        self._add(lambda pending: pending.add_metrics(metrics))
 
     def flush(self, timeout_s: float = 10.0) -> bool:
         """Export what has been added until now.
@@ -227,7 +231,7 @@ class RecordBuffer:
                 return True
             self._flush_wanted = True
             number, attempts = self._pending.sealed_count, self._attempts
-            dropped = self._pending.dropped_frames + self._pending.dropped_spans
+            dropped = self._pending.dropped
             self._changed.notify_all()
         if not self._start_thread():
             self._export_sealed(timeout_s)
@@ -237,8 +241,7 @@ class RecordBuffer:
                 lambda: self._pending.is_settled(number) or self._failed_attempt > attempts,
                 deadline_s - time.monotonic(),
             )
-            lost = self._pending.dropped_frames + self._pending.dropped_spans - dropped
-            return self._pending.is_settled(number) and not lost
+            return self._pending.is_settled(number) and self._pending.dropped == dropped
 
     def _shutdown(self, timeout_s: float) -> None:
         deadline_s = time.monotonic() + timeout_s
@@ -255,12 +258,12 @@ class RecordBuffer:
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(max(deadline_s - time.monotonic(), 0.0))
         if left:
-            self._log_once(f"{left} frames and spans could not be exported and are lost")
+            self._log_once(f"{left} frames, spans and metrics could not be exported and are lost")
         if self._owns_exporter:
             self._exporter.shutdown()
 
     def _report_drops(self) -> None:
-        if self._pending.dropped_frames or self._pending.dropped_spans:
+        if self._pending.dropped:
             self._log_once(
                 f"exports fail, more than {2 * self._max_bytes} bytes wait: the oldest frames are "
                 "dropped from now on; RecordBuffer.dropped_frames counts them"

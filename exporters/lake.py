@@ -107,9 +107,9 @@ class LakeExporter:
                 tuple(g for g in batch.graphs if _fits(RecordBatch(graphs=(g,)))),
                 tuple(f for f in batch.frames if _fits(RecordBatch(frames=(f,)))),
                 tuple(s for s in batch.spans if _fits(RecordBatch(spans=(s,)))),
+                tuple(m for m in batch.metrics if _fits(RecordBatch(metrics=(m,)))),
             )
-            left_out = len(batch.frames) - len(sound.frames)
-            self._report(f"{left_out} of {len(batch.frames)} frames are left out: {error!r}")
+            self._report(f"{_left_out(batch, sound)} are left out: {error!r}")
             return _checked_tables(sound)
 
     def _report(self, problem: str) -> None:
@@ -120,9 +120,17 @@ class LakeExporter:
 
 
 def _checked_tables(batch: RecordBatch) -> "dict[str, pa.Table]":
-    tables = tables_from_records(batch.runs, batch.graphs, batch.frames, batch.spans)
+    tables = tables_from_records(batch.runs, batch.graphs, batch.frames, batch.spans, batch.metrics)
     check_set(tables)
     return tables
+
+
+def _left_out(batch: RecordBatch, sound: RecordBatch) -> str:
+    """Say how many frames, and how many numbers outside frames, *sound* has less."""
+    frames = len(batch.frames) - len(sound.frames)
+    text = f"{frames} of {len(batch.frames)} frames"
+    metrics = len(batch.metrics) - len(sound.metrics)
+    return f"{text} and {metrics} of {len(batch.metrics)} metrics" if metrics else text
 
 
 def _fits(batch: RecordBatch) -> bool:

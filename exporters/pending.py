@@ -2,9 +2,18 @@
 
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from exray.schema.records import FrameRecord, Graph, LayerBlock, Run, SpanRecord, TensorBlock
+from exray.schema.records import (
+    FrameRecord,
+    Graph,
+    LayerBlock,
+    MetricRecord,
+    Run,
+    SpanRecord,
+    TensorBlock,
+)
 
 from .typing import RecordBatch
 
@@ -23,6 +32,7 @@ class _Open:
     graphs: list[Graph] = field(default_factory=list[Graph])
     frames: list[FrameRecord] = field(default_factory=list[FrameRecord])
     spans: list[SpanRecord] = field(default_factory=list[SpanRecord])
+    metrics: list[MetricRecord] = field(default_factory=list[MetricRecord])
     size_bytes: int = 0
     since_s: float | None = None
 
@@ -39,8 +49,8 @@ class _Sealed:
 class PendingRecords:
     """Records in the order they came, cut into batches of at least *max_bytes*.
 
-    Twice *max_bytes* is the most that is kept: then the oldest batch loses its frames and
-    spans. Runs and graphs move on to the next one, because frames without their run say
+    Twice *max_bytes* is the most that is kept: then the oldest batch loses its frames,
+    spans and metrics. Runs and graphs move on to the next one, because frames without their run say
     nothing. Not safe for threads: the owner locks.
 
     Args:
@@ -50,6 +60,7 @@ class PendingRecords:
     def __init__(self, max_bytes: int) -> None:
         self.dropped_frames = 0
         self.dropped_spans = 0
+        self.dropped_metrics = 0
         self.sealed_count = 0
         self._max_bytes = max_bytes
         self._open = _Open()
@@ -61,6 +72,11 @@ class PendingRecords:
     def size_bytes(self) -> int:
         """Estimated size of all that waits."""
         return self._open.size_bytes + sum(sealed.size_bytes for sealed in self._sealed)
+
+    @property
+    def dropped(self) -> int:
+        """Records of any kind that were lost."""
+        return self.dropped_frames + self.dropped_spans + self.dropped_metrics
 
     @property
     def has_sealed(self) -> bool:
@@ -94,13 +110,23 @@ class PendingRecords:
         self._open.spans.append(span)
         self._grow(span_bytes(span))
 
+    def add_metrics(self, metrics: Sequence[MetricRecord]) -> None:
+        """Add *metrics* outside any frame."""
+        if metrics:
+            self._open.metrics += metrics
+            self._grow(SPAN_BYTES * len(metrics))
+
     def seal(self) -> None:
         """Cut the open batch, if there is anything in it."""
         done = self._open
         if done.since_s is None:
             return
         batch = RecordBatch(
-            tuple(done.runs.values()), tuple(done.graphs), tuple(done.frames), tuple(done.spans)
+            tuple(done.runs.values()),
+            tuple(done.graphs),
+            tuple(done.frames),
+            tuple(done.spans),
+            tuple(done.metrics),
         )
         self.sealed_count += 1
         self._sealed.append(_Sealed(self.sealed_count, batch, done.size_bytes))
@@ -122,9 +148,9 @@ class PendingRecords:
         return not self._sealed or self._sealed[0].number > number
 
     def unexported(self) -> int:
-        """Return how many frames and spans wait."""
-        sealed = sum(len(s.batch.frames) + len(s.batch.spans) for s in self._sealed)
-        return sealed + len(self._open.frames) + len(self._open.spans)
+        """Return how many frames, spans and metrics wait."""
+        waiting: list[_Open | RecordBatch] = [self._open, *(s.batch for s in self._sealed)]
+        return sum(len(w.frames) + len(w.spans) + len(w.metrics) for w in waiting)
 
     def _grow(self, size_bytes: int) -> None:
         if self._open.since_s is None:
@@ -144,6 +170,7 @@ class PendingRecords:
         self._sealed.remove(sealed)
         self.dropped_frames += len(sealed.batch.frames)
         self.dropped_spans += len(sealed.batch.spans)
+        self.dropped_metrics += len(sealed.batch.metrics)
         runs = {run.run_id: run for run in sealed.batch.runs}
         if runs or sealed.batch.graphs:
             self._open.runs = runs | self._open.runs

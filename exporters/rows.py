@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xxhash
 
+from exray.schema.attributes import EXRAY_CPU_GOVERNOR, HW_BATTERY_STATE
 from exray.schema.records import FrameRecord, Graph, GraphOp, MetricRecord, Run, SpanRecord
 from exray.schema.tables import TABLES
 
@@ -20,6 +21,11 @@ Row = dict[str, Any]
 
 UNKNOWN_RUN = Run(run_id=bytes(16), build="", role="", started_ns=0)
 """Run of a foreign span whose resource names none."""
+
+
+_DESCRIPTIVE = {EXRAY_CPU_GOVERNOR, HW_BATTERY_STATE}
+"""Attributes that change while the series stays the same: a core has one frequency over time,
+whoever governs it."""
 
 
 def _shared(table: str, record: "type[DataclassInstance]") -> tuple[str, ...]:
@@ -87,20 +93,24 @@ def span_row(span: SpanRecord) -> Row:
     }
 
 
-def metric_row(frame: FrameRecord, metric: MetricRecord) -> Row:
-    """Return *metric*, recorded in *frame*, as a row of ``metrics``."""
+def metric_row(metric: MetricRecord, frame: FrameRecord | None = None) -> Row:
+    """Return *metric*, recorded in *frame* or outside any, as a row of ``metrics``."""
+    run = frame.run if frame else metric.run
+    # Sorted, so that equal attributes are equal texts.
+    attributes = dict(sorted(metric.attributes.items()))
     return {
-        "series_hash": series_hash(metric, frame.run),
+        "series_hash": series_hash(metric, run or UNKNOWN_RUN),
         "time_ns": metric.time_ns,
         "name": metric.name,
         "unit": metric.unit,
         "value": metric.value,
-        "run_id": frame.run.run_id,
-        "build": frame.run.build,
-        "trace_id": frame.trace_id,
-        "frame_span_id": frame.span_id,
-        "input_key": frame.input_key,
-        "dt": utc_date(frame.start_ns),
+        "run_id": run.run_id if run else None,
+        "build": run.build if run else None,
+        "trace_id": frame.trace_id if frame else None,
+        "frame_span_id": frame.span_id if frame else None,
+        "input_key": frame.input_key if frame else None,
+        "attributes_json": json_from_mapping(attributes) if attributes else None,
+        "dt": utc_date(frame.start_ns if frame else metric.time_ns),
     }
 
 
@@ -117,8 +127,13 @@ def identity_row(frame: FrameRecord, run: Run) -> Row:
 
 
 def series_hash(metric: MetricRecord, run: Run) -> int:
-    """Return the key of *metric*'s series: XXH3-64 of name, unit and run, signed."""
-    text = f"{metric.name}\0{metric.unit}\0{run.run_id.hex()}\0"  # attributes: none yet
+    """Return the key of *metric*'s series, signed.
+
+    XXH3-64 of name, unit, run and attributes, but for those that only describe.
+    """
+    identifying = {k: v for k, v in sorted(metric.attributes.items()) if k not in _DESCRIPTIVE}
+    attributes = json_from_mapping(identifying) if identifying else ""
+    text = f"{metric.name}\0{metric.unit}\0{run.run_id.hex()}\0{attributes}"
     unsigned = xxhash.xxh3_64_intdigest(plain_text(text).encode())
     return unsigned - (1 << 64) if unsigned >= 1 << 63 else unsigned
 

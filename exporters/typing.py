@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from exray.schema.records import FrameRecord, Graph, Run, SpanRecord
+from exray.schema.records import FrameRecord, Graph, MetricRecord, Run, SpanRecord
 
 
 class ExportResult(Enum):
@@ -29,10 +29,11 @@ class RecordBatch:
     graphs: tuple[Graph, ...] = ()
     frames: tuple[FrameRecord, ...] = ()
     spans: tuple[SpanRecord, ...] = ()
+    metrics: tuple[MetricRecord, ...] = ()
 
     def is_empty(self) -> bool:
         """Tell whether there is nothing in it."""
-        return not (self.runs or self.graphs or self.frames or self.spans)
+        return not (self.runs or self.graphs or self.frames or self.spans or self.metrics)
 
 
 class RecordExporter(Protocol):

@@ -1,4 +1,4 @@
-"""Keys of span, resource and log attributes.
+"""Keys of span, resource, metric and log attributes.
 
 Written by ``python -m exray.schema.generate`` from ``registry/conventions``: edit that.
 """
@@ -44,6 +44,27 @@ EXRAY_FRAME_ID = "exray.frame.id"
 
 EXRAY_INPUT_KEY = "exray.input.key"
 """First 8 bytes of SHA-256 of the input id, little-endian, signed; joins edge and reference."""
+
+CPU_LOGICAL_NUMBER = "cpu.logical_number"
+"""Core."""
+
+EXRAY_CPU_GOVERNOR = "exray.cpu.governor"
+"""Frequency governor of the core. It may change within a series."""
+
+HW_ID = "hw.id"
+"""Sensor or battery, unique on its host."""
+
+HW_NAME = "hw.name"
+"""What the system calls it."""
+
+HW_BATTERY_STATE = "hw.battery.state"
+"""charging or discharging, absent where neither. It may change within a series."""
+
+SYSTEM_MEMORY_STATE = "system.memory.state"
+"""State of the memory that is counted."""
+
+EXRAY_SENSOR_INDEX = "exray.sensor.index"
+"""Component of a sensor's value that has several."""
 
 EXRAY_LAYER_INDEX = "exray.layer.index"
 """Operator's index in the model's primary subgraph; for Keras the position in the flattened

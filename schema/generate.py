@@ -68,7 +68,7 @@ def _formatted(code: str) -> str:
 
 def _attributes_module(attributes: Sequence[Attribute]) -> str:
     written_by = _WRITTEN_BY.format("``registry/conventions``")
-    parts = [f'"""Keys of span, resource and log attributes.\n\n{written_by}\n"""\n']
+    parts = [f'"""Keys of span, resource, metric and log attributes.\n\n{written_by}\n"""\n']
     for attribute in attributes:
         doc = " ".join(filter(None, [attribute.brief, attribute.note]))
         lines = textwrap.wrap(doc, 94)
@@ -134,8 +134,8 @@ def _column_code(column: Column) -> str:
 
 def _attributes_page(attributes: Sequence[Attribute], groups: Sequence[Group]) -> str:
     parts = [
-        "# Attributes\n\n" + _note("schema/registry/conventions") + "What exray's spans, resources "
-        "and log records carry. Names that do not begin with `exray.` are OpenTelemetry's own.\n"
+        "# Attributes\n\n" + _note("schema/registry/conventions") + "What exray's spans, "
+        "resources, metrics and log records carry. Names that do not begin with `exray.` are OpenTelemetry's own.\n"
     ]
     parts.append("| attribute | type | meaning | examples |\n|---|---|---|---|")
     for attribute in attributes:
@@ -145,9 +145,12 @@ def _attributes_page(attributes: Sequence[Attribute], groups: Sequence[Group]) -
         parts.append(f"| `{attribute.key}` | {kind} | {meaning} | {examples} |")
     for group in groups:
         parts.append(f"\n## {group.type.capitalize()} `{group.name}`\n\n{group.brief}")
+        if group.unit:
+            parts.append(f"\nUnit: `{group.unit}`.")
         if group.note:
             parts.append(f"\n{group.note}")
-        parts.append("\n" + ", ".join(f"`{key}`" for key in group.keys))
+        if group.keys:
+            parts.append("\n" + ", ".join(f"`{key}`" for key in group.keys))
     return "\n".join(parts) + "\n"
 
 

@@ -226,12 +226,20 @@ class SpanRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricRecord:
-    """One number at one time: a recorded scalar, a host reading."""
+    """One number at one time: a recorded scalar, a host reading, a sensor's value.
+
+    Args:
+        unit: UCUM unit.
+        attributes: What tells this series from others of the name, such as the core.
+        run: Whose it is; None in a frame, which has its own.
+    """
 
     name: str
     value: float
     time_ns: int
     unit: str = "1"
+    attributes: Mapping[str, object] = field(default_factory=dict[str, object])
+    run: Run | None = None
 
 
 @dataclass(slots=True, kw_only=True)

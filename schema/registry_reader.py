@@ -32,7 +32,10 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A span, entity or event of the conventions and the attributes it carries."""
+    """A span, entity, event or metric of the conventions and the attributes it carries.
+
+    ``unit`` is a metric's, empty for the others.
+    """
 
     id: str
     type: str
@@ -40,6 +43,7 @@ class Group:
     brief: str
     note: str
     keys: tuple[str, ...]
+    unit: str = ""
 
 
 def read_conventions(folder: Path) -> tuple[tuple[Attribute, ...], tuple[Group, ...]]:
@@ -95,7 +99,7 @@ def _attribute(fields: dict[str, Any]) -> Attribute:
 
 
 def _carrier(group: dict[str, Any], attributes: dict[str, Attribute]) -> Group:
-    """A span, entity or event whose attributes are all references."""
+    """A span, entity, event or metric whose attributes are all references."""
     keys = tuple(fields["ref"] for fields in group.get("attributes", ()))
     if unknown := [key for key in keys if key not in attributes]:
         msg = f"group {group['id']!r} refers to {unknown}, defined nowhere; add an attribute_group"
@@ -103,10 +107,11 @@ def _carrier(group: dict[str, Any], attributes: dict[str, Attribute]) -> Group:
     return Group(
         id=group["id"],
         type=group["type"],
-        name=group.get("name", group["id"].rpartition(".")[2]),
+        name=group.get("metric_name") or group.get("name", group["id"].rpartition(".")[2]),
         brief=group["brief"].strip(),
         note=group.get("note", "").strip(),
         keys=keys,
+        unit=group.get("unit", ""),
     )
 
 

@@ -978,7 +978,7 @@ METRICS = Table(
             False,
             None,
             None,
-            "XXH3-64 of name, unit, run and attributes.",
+            "XXH3-64 of name, unit, run and attributes, but for those that only describe.",
             "dictionary",
         ),
         Column("time_ns", "int64", False, "ns", None, "When, since 1970 UTC.", "delta"),
