@@ -1,6 +1,6 @@
 """What runs beside the model: adapters, tensor summaries, frames and stages."""
 
-from .api import configure, flush, frame, instrument, record, shutdown, stage
+from .api import configure, flush, frame, instrument, record, sensor, shutdown, stage
 from .scopes import Frame, Stage
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "frame",
     "instrument",
     "record",
+    "sensor",
     "shutdown",
     "stage",
 ]

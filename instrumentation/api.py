@@ -1,4 +1,4 @@
-"""What an application calls: configure, frame, stage, record, instrument, flush, shutdown."""
+"""What an application calls, from `configure` to `shutdown`."""
 
 import atexit
 import os
@@ -22,6 +22,7 @@ from .litert_patching import attach_litert_model, is_interpreter, litert_model_o
 from .patching import unpatch
 from .recorder import Recorder
 from .scopes import Frame, Stage
+from .sensor_values import metrics_of_sensor
 from .stages import RecordingStage
 
 Model = TypeVar("Model")
@@ -37,6 +38,7 @@ def configure(
     lake: str | os.PathLike[str] | None = None,
     level: str | None = None,
     layers: str | Sequence[str] | None = None,
+    host_period_s: float | None = None,
     auto: bool = True,
 ) -> None:
     """Start recording this process's inferences.
@@ -58,6 +60,9 @@ def configure(
             name, operator or index, ``[]`` for none, the model's inputs and outputs alone.
             ``=LEVEL`` behind a selector gives its layers a level of their own; the last
             selector that matches decides. Default: ``EXRAY_LAYERS``, else all.
+        host_period_s: Time between readings of the host (load, memory, temperature,
+            frequency, battery) while frames are recorded, seconds; 0 for none. Default:
+            ``EXRAY_HOST_PERIOD_S``, else 5.
         auto: Trace every model constructed or called from here on; False leaves them
             alone but for those given to `instrument()`.
 
@@ -65,7 +70,15 @@ def configure(
         UsageError: An argument is not one of the values allowed. A variable that is not,
             or a lake that cannot be opened, is logged, and the application runs on.
     """
-    config = resolve(build=build, role=role, lake=lake, level=level, layers=layers, auto=auto)
+    config = resolve(
+        build=build,
+        role=role,
+        lake=lake,
+        level=level,
+        layers=layers,
+        host_period_s=host_period_s,
+        auto=auto,
+    )
     shutdown()
     if config.level == Level.OFF:
         return
@@ -164,6 +177,33 @@ def record(name: str, value: object) -> None:
             current.custom(str(name), value)
         elif not is_inside_frame():
             log_once("record", f"exray.record({name!r}) outside exray.frame() records nothing.")
+
+
+def sensor(name: str, value: object, /, unit: str = "1", **attributes: object) -> None:
+    """Record what a sensor says: with the open frame, else by its time with those that follow.
+
+    Args:
+        name: The sensor, such as ``light`` or ``orientation``.
+        value: A number, or a sequence of numbers: one series for each of them then.
+        unit: UCUM unit, such as ``lx``, ``deg``, ``%``.
+        attributes: What tells this series from others of the name, such as ``place="front"``.
+
+    Example:
+        >>> sensor("light", 310.0, "lx", place="front")
+        >>> sensor("orientation", (12.0, -80.5, 3.0), "deg")
+    """
+    recorder = _recorder
+    if recorder is None:
+        return
+    with guard("record a sensor's value"):
+        metrics = metrics_of_sensor(
+            str(name), value, str(unit), attributes, recorder.clock.now_ns()
+        )
+        current = frame_in_progress()
+        if current is not None:
+            current.sensor(metrics)
+        else:
+            recorder.add_metrics(metrics)
 
 
 def instrument(

@@ -3,15 +3,16 @@
 An explicit argument comes before the environment (OpenTelemetry's variables first, then
 exray's own), and that before the default:
 
-=============  ==========================================  ==================  =========
-argument       OpenTelemetry                               exray               default
-=============  ==========================================  ==================  =========
-``build``      ``OTEL_RESOURCE_ATTRIBUTES`` service.version ``EXRAY_BUILD``     ``dev``
-``role``       —                                           ``EXRAY_ROLE``      ``edge``
-``lake``       —                                           ``EXRAY_LAKE``      ``lake``
-``level``      ``OTEL_SDK_DISABLED=true`` means ``off``    ``EXRAY_LEVEL``     ``summary``
-``layers``     —                                           ``EXRAY_LAYERS``    ``all``
-=============  ==========================================  ==================  =========
+=================  ===========================================  =======================  ===========
+argument           OpenTelemetry                                exray                    default
+=================  ===========================================  =======================  ===========
+``build``          ``OTEL_RESOURCE_ATTRIBUTES`` service.version ``EXRAY_BUILD``          ``dev``
+``role``           —                                            ``EXRAY_ROLE``           ``edge``
+``lake``           —                                            ``EXRAY_LAKE``           ``lake``
+``level``          ``OTEL_SDK_DISABLED=true`` means ``off``     ``EXRAY_LEVEL``          ``summary``
+``layers``         —                                            ``EXRAY_LAYERS``         ``all``
+``host_period_s``  —                                            ``EXRAY_HOST_PERIOD_S``  5, 0 is off
+=================  ===========================================  =======================  ===========
 
 A wrong argument is an error. A wrong variable is logged, and the default taken: whoever
 sets a device's environment must not be able to stop its application.
@@ -35,6 +36,12 @@ __all__ = ["Config", "Level", "resolve"]
 
 ROLES = ("edge", "reference")
 
+HOST_PERIOD_S = "5"
+"""Often enough for a temperature, and for a load that is a mean over the time between."""
+
+SHORTEST_PERIOD_S = 0.01
+"""Linux counts the load in ticks of 10 ms."""
+
 Choice = TypeVar("Choice")
 
 
@@ -48,6 +55,8 @@ class Config:
     level: Level
     auto: bool
     layers: LayerSelection = EVERY_LAYER
+    host_period_s: float = 0.0
+    """Time between readings of the host, seconds; 0 for none."""
 
 
 def resolve(
@@ -56,6 +65,7 @@ def resolve(
     role: str | None = None,
     lake: str | os.PathLike[str] | None = None,
     level: str | None = None,
+    host_period_s: float | None = None,
     auto: bool = True,
     layers: str | Sequence[str] | None = None,
 ) -> Config:
@@ -85,6 +95,9 @@ def resolve(
         layers=_from_environment("EXRAY_LAYERS", LayerSelection.parse, "all")
         if layers is None
         else LayerSelection.parse(layers),
+        host_period_s=_from_environment("EXRAY_HOST_PERIOD_S", _parse_period, HOST_PERIOD_S)
+        if host_period_s is None
+        else _parse_period(host_period_s),
     )
 
 
@@ -122,3 +135,17 @@ def _parse_lake(lake: object) -> Path:
         msg = f"lake {lake!r} is no path; expected the lake's folder, such as 'lake'"
         raise UsageError(msg)
     return Path(os.fsdecode(os.fspath(lake)))
+
+
+def _parse_period(period: object) -> float:
+    try:
+        seconds = float(str(period))
+    except ValueError:
+        seconds = -1.0
+    if seconds != 0 and not SHORTEST_PERIOD_S <= seconds < float("inf"):
+        msg = (
+            f"host_period_s {period!r} is no period; expected seconds, at least "
+            f"{SHORTEST_PERIOD_S}, or 0 for no host readings"
+        )
+        raise UsageError(msg)
+    return seconds

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -269,6 +270,10 @@ class RecordingFrame(Frame):
             self.metrics.append(MetricRecord(name=name, value=float(array), time_ns=now_ns))
         else:
             self.see("custom", name, array, self._child_carrier())
+
+    def sensor(self, metrics: Sequence[MetricRecord]) -> None:
+        """Record what a sensor said."""
+        self.metrics += metrics
 
     def _target(self, method: str) -> "RecordingFrame | None":
         """Return the frame that takes what is said to this one."""

@@ -2,16 +2,19 @@
 
 import threading
 from collections import Counter
+from collections.abc import Sequence
 from typing import Protocol
 
 from exray.schema.identity import new_run_id
-from exray.schema.records import FrameRecord, Graph, Run
+from exray.schema.records import FrameRecord, Graph, MetricRecord, Run
 
 from .clock import Clock
 from .config import Config, Level
 from .environment import read_environment
-from .guard import log_once
+from .guard import guard, log_once
+from .host import HostSampler
 from .keeping import Keeping
+from .run_metrics import RunMetrics
 from .selection import report_unmatched
 
 WAITING_FRAMES = 1000
@@ -31,6 +34,10 @@ class RecordSink(Protocol):
 
     def add_frame(self, frame: FrameRecord) -> None:
         """Take a complete frame."""
+        ...
+
+    def add_metrics(self, metrics: Sequence[MetricRecord]) -> None:
+        """Take numbers outside any frame, each with its run."""
         ...
 
     def flush(self, timeout_s: float) -> bool:
@@ -61,6 +68,8 @@ class Recorder:
         self.preprocess_json: str | None = None
         """Declared preprocessing, for the runs opened from here on."""
         self._sink = sink
+        self._metrics = RunMetrics(sink)
+        self._host = HostSampler(self._metrics, self.clock.now_ns, config.host_period_s)
         self._renew()
 
     def _renew(self) -> None:
@@ -102,6 +111,7 @@ class Recorder:
         with self._lock:
             self._latest_run = run
             waiting, self._waiting = self._waiting, []
+        self._use([run])
         for frame in waiting:
             self.close_frame(frame)
 
@@ -122,6 +132,15 @@ class Recorder:
                 frame.run = self._latest_run
             self._number(frame)
         self._sink.add_frame(frame)
+        self._use([inference.run for inference in frame.inferences] or [frame.run])
+
+    def add_metrics(self, metrics: Sequence[MetricRecord]) -> None:
+        """Take numbers outside any frame, of the runs in use or the first one to come."""
+        self._metrics.add(metrics)
+
+    def _use(self, runs: Sequence[Run]) -> None:
+        self._metrics.use(runs)
+        self._host.wake()
 
     def _number(self, frame: FrameRecord) -> None:
         frame.frame_index = self._frames_of_run[frame.run.run_id]
@@ -140,6 +159,8 @@ class Recorder:
     def restart(self) -> None:
         """Begin anew in a forked child: another process, so other runs."""
         self.clock.anchor()
+        self._metrics.renew()
+        self._host.renew()
         self._renew()
 
     def flush(self, timeout_s: float = 30.0) -> bool:
@@ -149,14 +170,17 @@ class Recorder:
     def shutdown(self) -> None:
         """Write everything, frames without a model included, and stop."""
         self.open = False
+        with guard("stop reading the host"):
+            self._host.stop()
         with self._lock:
             waiting, self._waiting = self._waiting, []
             for frame in waiting:
                 self._number(frame)
         try:
-            if waiting:
+            if waiting or self._metrics.has_waiting:
                 self.placeholder_run.preprocess_json = self.preprocess_json
                 self._sink.add_run(self.placeholder_run)
+                self._metrics.use([self.placeholder_run])
             for frame in waiting:
                 self._sink.add_frame(frame)
         finally:

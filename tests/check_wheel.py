@@ -19,7 +19,8 @@ from importlib.resources import files
 for folder in ("schema", "lake", "exporters", "instrumentation", "queries", "playback",
                "diagnosis", "collector", "grafana"):
     assert importlib.util.find_spec(folder) is None, f"{folder} is importable as a bare name"
-for absent in ("pyarrow", "duckdb", "deltalake", "tensorflow", "ai_edge_litert", "PIL", "yaml"):
+for absent in ("pyarrow", "duckdb", "deltalake", "tensorflow", "ai_edge_litert", "PIL", "yaml",
+               "psutil"):
     assert importlib.util.find_spec(absent) is None, f"{absent} came with the core install"
 modules = [m.name for m in pkgutil.walk_packages(exray.__path__, "exray.")]
 assert len(modules) > 50, modules

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         frame,
         instrument,
         record,
+        sensor,
         shutdown,
         stage,
     )
@@ -32,6 +33,7 @@ __all__ = [
     "frame",
     "instrument",
     "record",
+    "sensor",
     "shutdown",
     "stage",
 ]

@@ -10,7 +10,7 @@ from exray.instrumentation.clock import Clock
 from exray.instrumentation.config import Config, Level
 from exray.instrumentation.recorder import Recorder, RecordSink
 from exray.instrumentation.selection import LayerSelection
-from exray.schema.records import FrameRecord, Graph, Run
+from exray.schema.records import FrameRecord, Graph, MetricRecord, Run
 
 __all__ = ["MemorySink", "TickingClock", "recording"]
 
@@ -28,6 +28,8 @@ class MemorySink:
     runs: dict[bytes, Run] = field(default_factory=dict[bytes, Run])
     graphs: dict[str, Graph] = field(default_factory=dict[str, Graph])
     frames: list[FrameRecord] = field(default_factory=list[FrameRecord])
+    metrics: list[MetricRecord] = field(default_factory=list[MetricRecord])
+    """Those outside frames."""
     closed: bool = False
 
     def add_run(self, run: Run) -> None:
@@ -41,6 +43,10 @@ class MemorySink:
     def add_frame(self, frame: FrameRecord) -> None:
         """Keep a frame."""
         self.frames.append(frame)
+
+    def add_metrics(self, metrics: Sequence[MetricRecord]) -> None:
+        """Keep numbers outside any frame."""
+        self.metrics += metrics
 
     def flush(self, timeout_s: float) -> bool:
         """Return True: everything is where it will ever be."""
@@ -87,6 +93,7 @@ def recording(
     role: str = "edge",
     level: str = "summary",
     layers: str | Sequence[str] | None = None,
+    host_period_s: float = 0.0,
     auto: bool = True,
     clock: Clock | None = None,
 ) -> Generator[Recorder]:
@@ -100,6 +107,7 @@ def recording(
         role: ``edge`` or ``reference``.
         level: ``latency``, ``summary``.
         layers: Which layers are summarised.
+        host_period_s: Time between readings of the host; 0 for none.
         auto: Trace every model.
         clock: Wall and monotonic time, such as a `TickingClock`.
 
@@ -118,6 +126,7 @@ def recording(
         level=Level.parse(level),
         auto=auto,
         layers=LayerSelection.parse(layers),
+        host_period_s=host_period_s,
     )
     recorder = Recorder(config, sink, clock)
     api.start(recorder)

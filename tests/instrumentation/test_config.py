@@ -14,6 +14,7 @@ VARIABLES = (
     "EXRAY_LAKE",
     "EXRAY_LEVEL",
     "EXRAY_LAYERS",
+    "EXRAY_HOST_PERIOD_S",
     "OTEL_RESOURCE_ATTRIBUTES",
     "OTEL_SDK_DISABLED",
 )
@@ -117,6 +118,11 @@ def test_a_lake_stays_where_it_was_when_the_application_changes_its_folder(
         ({"lake": 7}, "lake 7 is no path"),
         ({"lake": ""}, "lake '' is no path"),
         ({"layers": ["5-0"]}, "layer selector '5-0' runs backwards"),
+        ({"host_period_s": -1}, "host_period_s -1 is no period; expected seconds, at least 0.01"),
+        ({"host_period_s": 0.001}, "host_period_s 0.001 is no period"),
+        ({"host_period_s": float("nan")}, "host_period_s nan is no period"),
+        ({"host_period_s": float("inf")}, "host_period_s inf is no period"),
+        ({"host_period_s": "often"}, "host_period_s 'often' is no period"),
     ],
 )
 def test_a_bad_argument_is_an_error_that_says_what_was_expected(
@@ -124,6 +130,18 @@ def test_a_bad_argument_is_an_error_that_says_what_was_expected(
 ) -> None:
     with pytest.raises(UsageError, match=message):
         resolve(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("argument", "variable", "period_s"),
+    [(None, "", 5.0), (None, "0.5", 0.5), (2, "0.5", 2.0), (0, "0.5", 0.0), (None, "soon", 5.0)],
+)
+def test_the_host_is_read_at_the_period_that_was_set(
+    monkeypatch: pytest.MonkeyPatch, argument: float | None, variable: str, period_s: float
+) -> None:
+    monkeypatch.setenv("EXRAY_HOST_PERIOD_S", variable)
+
+    assert resolve(host_period_s=argument).host_period_s == period_s
 
 
 @pytest.mark.parametrize("level", ["distribution", "full"])
