@@ -57,6 +57,7 @@ package: install
 bench: install
 	$(BIN)/python benchmarks/capture.py
 	$(BIN)/python benchmarks/compare.py
+	$(BIN)/python benchmarks/host.py
 
 clean:
 	rm -rf $(VENV) dist exray-demo

@@ -48,6 +48,7 @@ MODULES = (
     "latency/layer.sql",
     "latency/op.sql",
     "outcome/outcome.sql",
+    "host/host.sql",
 )
 """Files of the library, each after those it needs: a definition is bound when it is made."""
 

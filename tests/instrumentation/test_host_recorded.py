@@ -167,11 +167,7 @@ def test_frames_and_readings_meet_in_the_lake(
         wait_for(lambda: len(sweeps) >= 2)
     exray.shutdown()
 
-    query = """
-        SELECT f.input_id, m.name, m.value, m.frame_span_id IS NOT NULL
-        FROM metrics AS m INNER JOIN frames AS f ON m.run_id = f.run_id AND m.build = f.build
-        WHERE m.frame_span_id = f.span_id OR m.frame_span_id IS NULL AND m.time_ns <= f.start_ns
-    """
+    query = "SELECT input_id, metric, value, in_frame FROM host_frame('1.4.2')"
     rows = set(ask(tmp_path / "lake", query))
     assert {("a", "orientation", 1.0, True), ("b", "orientation", 2.0, True)} <= rows
     assert {("a", "light", 310.0, False), ("b", "light", 310.0, False)} <= rows

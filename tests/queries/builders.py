@@ -145,6 +145,34 @@ class Rows:
         }
         return self.add("tensors", row | values)
 
+    def metric(
+        self,
+        run: Row,
+        name: str,
+        value: float,
+        at_s: float,
+        attributes: str | None = None,
+        *,
+        frame: Row | None = None,
+        **values: object,
+    ) -> Row:
+        """Add a number of *run*, so long after the start, in *frame* or between frames."""
+        row: Row = {
+            "series_hash": hash((name, attributes, run["run_id"])),
+            "time_ns": START_NS + int(at_s * 1_000_000_000),
+            "name": name,
+            "unit": "1",
+            "value": float(value),
+            "run_id": run["run_id"],
+            "build": run["build"],
+            "trace_id": frame and frame["trace_id"],
+            "frame_span_id": frame and frame["span_id"],
+            "input_key": frame and frame["input_key"],
+            "attributes_json": attributes,
+            "dt": "2025-10-09",
+        }
+        return self.add("metrics", row | values)
+
     def graph(self, sha256: str, *parents: Sequence[int], **values: object) -> None:
         """Add a model whose layers have these parents; they are called l0, l1 and so on."""
         for index, sources in enumerate(parents):
