@@ -71,6 +71,9 @@ EXRAY_LAYER_INDEX = "exray.layer.index"
 layers.
 """
 
+EXRAY_LAYER_SUBGRAPH_INDEX = "exray.layer.subgraph_index"
+"""Subgraph of the operator; absent for the primary one."""
+
 EXRAY_LAYER_NAME = "exray.layer.name"
 """Layer's name as the converter wrote it."""
 

@@ -84,7 +84,7 @@ _LAYER = (
         "int32",
         True,
         None,
-        None,
+        "exray.layer.subgraph_index",
         "Subgraph, 0 for the primary one.",
         "dictionary",
     ),

@@ -1,0 +1,262 @@
+"""Spans that are filled together: those of one inference, or a frame with its stages.
+
+A section's spans have the same form in frame after frame; the few that differ (a statistic
+that does not exist, a layer without a time) get a template of their own.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .scratch import Arena, Scratch
+from .template import Layout, Numbers, Template, real_statistics
+from .wire import Piece
+
+OWN = -1
+"""Carrier of a tensor that has a span of its own."""
+
+MAX_TEMPLATES = 16
+"""Templates kept; one of a network of a hundred layers takes 130 KB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spans:
+    """The numbers of one section's spans in some frames.
+
+    Args:
+        frames: The frames' trace ids, span ids and input keys.
+        labels: What must be equal for two frames to have one form, shape (frames, any).
+        ids: Of the spans that are not a tensor's, (frames, spans), uint64.
+        parents: Their parents, the same shape.
+        starts: Nanoseconds, the same shape.
+        ends: Nanoseconds, the same shape.
+        tensors: Summaries, (frames, tensors), of dtype `TENSOR_ROW`.
+        wide: For each frame its wide sketches by row number.
+        numbers: Further integers, (frames, any), int64.
+        reals: Further doubles, (frames, any).
+    """
+
+    frames: "FrameKeys"
+    labels: NDArray[np.int32]
+    ids: NDArray[np.uint64]
+    parents: NDArray[np.uint64]
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    tensors: NDArray[np.void]
+    wide: Sequence[Mapping[int, NDArray[np.float32]]]
+    numbers: NDArray[np.int64]
+    reals: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, index: NDArray[np.intp]) -> "Spans":
+        """Return those of some frames."""
+        positions: list[int] = index.tolist()
+        return Spans(
+            frames=self.frames.take(index),
+            labels=self.labels[index],
+            ids=self.ids[index],
+            parents=self.parents[index],
+            starts=self.starts[index],
+            ends=self.ends[index],
+            tensors=self.tensors[index],
+            wide=[self.wide[i] for i in positions],
+            numbers=self.numbers[index],
+            reals=self.reals[index],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FrameKeys:
+    """What all spans of a frame share, of some frames.
+
+    Args:
+        trace_ids: (frames, 16), uint8.
+        span_ids: (frames, 8), uint8.
+        input_keys: (frames,), int64.
+    """
+
+    trace_ids: NDArray[np.uint8]
+    span_ids: NDArray[np.uint8]
+    input_keys: NDArray[np.int64]
+
+    def take(self, index: NDArray[np.intp]) -> "FrameKeys":
+        """Return those of some frames."""
+        return FrameKeys(self.trace_ids[index], self.span_ids[index], self.input_keys[index])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Form:
+    """What a section looks like in a frame, apart from its numbers.
+
+    Args:
+        labels: As in `Spans`, of one frame.
+        carriers: For each tensor the span that carries it, or `OWN`.
+        nulls: For each tensor which real statistics do not exist, (tensors, 6).
+        unsketched: For each tensor whether it has no sketch.
+        wide: Rows that have a wide sketch.
+        own: Tensors that have a span of their own.
+    """
+
+    labels: NDArray[np.int32]
+    carriers: NDArray[np.intp]
+    nulls: NDArray[np.bool_]
+    unsketched: NDArray[np.bool_]
+    wide: tuple[int, ...]
+    own: NDArray[np.intp]
+
+
+def form_of(spans: Spans, frame: int) -> Form:
+    """Return the form of one frame's section."""
+    slots = {span_id: slot for slot, span_id in enumerate(spans.ids[frame].tolist())}
+    rows = spans.tensors[frame]
+    carriers = np.array([slots.pop(word, OWN) for word in rows["span_id"].tolist()], np.intp)
+    unsketched = np.isnan(rows["sketch"]).any(axis=-1)
+    return Form(
+        labels=spans.labels[frame],
+        carriers=carriers,
+        nulls=np.isnan(real_statistics(rows)),
+        unsketched=unsketched,
+        wide=_wide_rows(spans.wide[frame]),
+        own=np.flatnonzero(carriers == OWN),
+    )
+
+
+def _wide_rows(wide: Mapping[int, NDArray[np.float32]]) -> tuple[int, ...]:
+    """Return the rows whose wide sketch holds numbers: one that is withheld does not."""
+    return tuple(sorted(row for row, values in wide.items() if not np.isnan(values).any()))
+
+
+def have_form(form: Form, spans: Spans) -> NDArray[np.bool_]:
+    """Tell which frames have *form*, shape (frames,)."""
+    same: NDArray[np.bool_] = (spans.labels == form.labels).all(axis=1)
+    same &= (np.isnan(real_statistics(spans.tensors)) == form.nulls).all(axis=(1, 2))
+    same &= (np.isnan(spans.tensors["sketch"]).any(axis=-1) == form.unsketched).all(axis=1)
+    tensor_ids = spans.tensors["span_id"]
+    carried = np.flatnonzero(form.carriers != OWN)
+    same &= (tensor_ids[:, carried] == spans.ids[:, form.carriers[carried]]).all(axis=1)
+    for row in form.own.tolist():
+        same &= (spans.ids != tensor_ids[:, row : row + 1]).all(axis=1)
+    wanted = list(form.wide)
+    for frame, wide in enumerate(spans.wide):
+        if sorted(wide) != wanted:
+            same[frame] &= _wide_rows(wide) == form.wide
+    for row in wanted:
+        if same.any():
+            index = np.flatnonzero(same)
+            chosen: list[int] = index.tolist()
+            values = np.stack([spans.wide[frame][row] for frame in chosen])
+            same[index] &= ~np.isnan(values).any(axis=1)
+    return same
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A form, its template, and what its key's identities refer to."""
+
+    form: Form
+    layout: Layout
+    template: Template
+    split: int
+    alive: object
+
+
+Build = Callable[[Form, Layout], tuple[Piece, int]]
+"""Encodes a section of a form, with holes for its numbers, and says where it may be split."""
+
+Encoded = tuple[NDArray[np.intp], NDArray[np.uint8], int]
+"""Which frames, their bytes, shape (frames, bytes), and where each row may be split."""
+
+
+class SectionEncoder:
+    """Encodes sections, with a bounded number of templates kept.
+
+    Args:
+        arena: Where the encoded spans are written.
+        scratch: Memory for what is in between.
+    """
+
+    def __init__(self, arena: Arena, scratch: Scratch) -> None:
+        self._arena = arena
+        self._scratch = scratch
+        self._known: OrderedDict[Hashable, list[_Known]] = OrderedDict()
+
+    def encode(self, key: Hashable, alive: object, spans: Spans, build: Build) -> Iterator[Encoded]:
+        """Encode the sections of some frames.
+
+        Args:
+            key: What is equal for sections that *build* encodes alike, given their form.
+            alive: What *key* names by identity, kept as long as the template.
+            spans: The numbers.
+            build: Encodes a form that is not known yet.
+        """
+        left = np.arange(len(spans))
+        known = [*self._recent(key)]
+        while len(left):
+            template = known.pop(0) if known else self._learn(key, alive, spans, build)
+            same = have_form(template.form, spans)
+            if same.all():
+                yield left, self._fill(template, spans), template.split
+                return
+            if same.any():
+                chosen = spans.take(np.flatnonzero(same))
+                yield left[same], self._fill(template, chosen), template.split
+                left, spans = left[~same], spans.take(np.flatnonzero(~same))
+
+    def _fill(self, known: _Known, spans: Spans) -> NDArray[np.uint8]:
+        out = self._arena.take(len(spans), known.template.size_bytes)
+        known.template.fill(_numbers(known, spans, self._scratch), out)
+        return out
+
+    def _learn(self, key: Hashable, alive: object, spans: Spans, build: Build) -> _Known:
+        """Make a template for the first of *spans*."""
+        form = form_of(spans, 0)
+        layout = Layout(
+            spans.ids.shape[1] + len(form.own),
+            spans.tensors.shape[1],
+            spans.numbers.shape[1],
+            spans.reals.shape[1],
+        )
+        piece, split = build(form, layout)
+        known = _Known(form, layout, Template(piece), split, alive)
+        self._remember(key, known)
+        return known
+
+    def _recent(self, key: Hashable) -> list[_Known]:
+        if key in self._known:
+            self._known.move_to_end(key)
+        return self._known.get(key, [])
+
+    def _remember(self, key: Hashable, known: _Known) -> None:
+        self._known.setdefault(key, []).insert(0, known)
+        self._known.move_to_end(key)
+        while sum(map(len, self._known.values())) > MAX_TEMPLATES:
+            oldest = next(iter(self._known))
+            self._known[oldest].pop()
+            if not self._known[oldest]:
+                del self._known[oldest]
+
+
+def _numbers(known: _Known, spans: Spans, scratch: Scratch) -> Numbers:
+    form = known.form
+    rows, frames = spans.tensors, spans.frames
+    numbers = Numbers(known.layout, frames.trace_ids, frames.span_ids, scratch)
+    for field, values in enumerate((spans.ids, spans.parents, spans.starts, spans.ends)):
+        numbers.set_spans(field, 0, values)
+    if len(form.own):
+        own = rows[:, form.own]
+        ends = own["start_ns"] + np.maximum(own["dur_ns"], 0)
+        fields = (own["span_id"], own["parent_span_id"], own["start_ns"], ends)
+        for field, values in enumerate(fields):
+            numbers.set_spans(field, spans.ids.shape[1], values)
+    numbers.set_integers(frames.input_keys, rows, spans.numbers)
+    numbers.set_reals(rows, spans.reals)
+    if not form.unsketched.all():
+        numbers.set_sketches(rows["sketch"])
+    if form.wide:
+        numbers.set_wide(np.stack([wide[row] for wide in spans.wide for row in form.wide]))
+    return numbers

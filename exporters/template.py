@@ -1,0 +1,270 @@
+"""Messages of which only numbers change, written by filling the holes of a template.
+
+A frame's spans are the same in every frame but for ids, times, statistics and sketches, and
+on the wire all those have a fixed width. So a model's spans are encoded once, with the
+offset of each number; every further frame is a copy into which its numbers are scattered.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exray.schema.records import SKETCH_SIZE, TENSOR_ROW, WIDE_SKETCH_SIZE
+
+from .base64_rows import base64_rows, base64_size
+from .scratch import Scratch
+from .span_content import COUNTS, REALS
+from .wire import Piece
+
+SKETCH_CHARS = base64_size(4 * SKETCH_SIZE)
+"""Characters of a sketch, without its prefix."""
+
+WIDE_SKETCH_CHARS = base64_size(4 * WIDE_SKETCH_SIZE)
+"""Characters of a wide sketch."""
+
+TRACE, FRAME_HEX = (0, 1), (2, 3)
+"""Word columns that all spans of a frame share: trace id, frame id in hex."""
+
+KEY = (4, 0)
+"""Word and half column of the input key."""
+
+_SPAN_FIELDS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Columns of the numbers of one frame.
+
+    Words come first for the frame, then integers (the input key, each tensor's, others),
+    then each tensor's real statistics and other doubles, then for each span id, parent,
+    start and end. Halves are the upper two bytes of the integers, whose lower eight are
+    words.
+
+    Args:
+        spans: Spans in the message.
+        tensors: Tensors in the message.
+        numbers: Further integers.
+        reals: Further doubles.
+    """
+
+    spans: int
+    tensors: int
+    numbers: int = 0
+    reals: int = 0
+
+    @property
+    def words(self) -> int:
+        """Number of word columns."""
+        return self.span(_SPAN_FIELDS)
+
+    @property
+    def integers(self) -> int:
+        """Number of integers, and so of half columns."""
+        return 1 + len(COUNTS) * self.tensors + self.numbers
+
+    def count(self, field: int, tensor: int) -> tuple[int, int]:
+        """Return the word and the half column of an integer statistic of a tensor."""
+        at = 1 + tensor * len(COUNTS) + field
+        return KEY[0] + at, at
+
+    def number(self, position: int) -> tuple[int, int]:
+        """Return the word and the half column of a further integer."""
+        at = 1 + self.tensors * len(COUNTS) + position
+        return KEY[0] + at, at
+
+    def real(self, field: int, tensor: int) -> int:
+        """Return the column of a real statistic of a tensor."""
+        return KEY[0] + self.integers + tensor * len(REALS) + field
+
+    def extra_real(self, position: int) -> int:
+        """Return the column of a further double."""
+        return self.real(position, self.tensors)
+
+    def span(self, field: int, slot: int = 0) -> int:
+        """Return the column of field 0 to 3 (id, parent, start, end) of a span."""
+        return self.extra_real(self.reals) + field * self.spans + slot
+
+
+class Numbers:
+    """The numbers of some frames, in the columns of a layout.
+
+    ``words`` has shape (frames, words) and ``halves`` (frames, integers), in the byte order
+    of the wire. ``sketches`` and ``wide`` hold base64, of every tensor and of those alone that
+    have a wide one.
+
+    Args:
+        layout: The columns.
+        trace_ids: Of the frames, shape (frames, 16), uint8.
+        span_ids: Of the frames' own spans, shape (frames, 8), uint8.
+        scratch: Where the arrays are kept; good until it is used again.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        trace_ids: NDArray[np.uint8],
+        span_ids: NDArray[np.uint8],
+        scratch: Scratch,
+    ) -> None:
+        self.layout = layout
+        self.frames = len(trace_ids)
+        self._scratch = scratch
+        self.words = scratch.array("words", (self.frames, layout.words), "<u8")
+        self.halves = np.empty((self.frames, 0), "<u2")
+        self.sketches = np.empty((self.frames, 0), f"V{SKETCH_CHARS}")
+        self.wide = np.empty((self.frames, 0), f"V{WIDE_SKETCH_CHARS}")
+        self.words[:, 0:2] = trace_ids.view("<u8")
+        hexadecimal = span_ids.tobytes().hex().encode()
+        self.words[:, 2:4] = np.frombuffer(hexadecimal, "<u8").reshape(-1, 2)
+
+    def set_spans(self, field: int, first: int, values: NDArray[Any]) -> None:
+        """Set a field (id, parent, start, end) of consecutive spans.
+
+        Args:
+            field: 0 to 3.
+            first: Slot of the first.
+            values: Shape (frames, spans): ids as the uint64 of their bytes, times int64.
+        """
+        at = self.layout.span(field, first)
+        target = self.words[:, at : at + values.shape[1]]
+        if field < 2:  # bytes, whatever integer this machine sees in them
+            target.view(np.uint64)[...] = values
+        else:
+            target.view("<i8")[...] = values
+
+    def set_integers(
+        self, keys: NDArray[np.int64], rows: NDArray[np.void], numbers: NDArray[np.int64]
+    ) -> None:
+        """Set all integers.
+
+        Args:
+            keys: Input keys, shape (frames,).
+            rows: Shape (frames, tensors), of dtype `TENSOR_ROW`.
+            numbers: The further ones, shape (frames, numbers).
+        """
+        layout = self.layout
+        values = np.empty((self.frames, layout.integers), np.int64)
+        values[:, 0] = keys
+        first, end = layout.count(0, 0)[1], layout.number(0)[1]
+        counts = values[:, first:end].reshape(*rows.shape, len(COUNTS))
+        for field, name in enumerate(COUNTS):
+            counts[..., field] = rows[name]
+        values[:, end:] = numbers
+        words, self.halves = long_varints(values)
+        self.words[:, KEY[0] : KEY[0] + layout.integers] = words
+
+    def set_reals(self, rows: NDArray[np.void], reals: NDArray[np.float64]) -> None:
+        """Set all doubles.
+
+        Args:
+            rows: Shape (frames, tensors), of dtype `TENSOR_ROW`.
+            reals: The further ones, shape (frames, reals).
+        """
+        first, end = self.layout.real(0, 0), self.layout.extra_real(0)
+        target = self.words[:, first : self.layout.span(0)].view("<f8")
+        target[:, : end - first].reshape(*rows.shape, len(REALS))[...] = real_statistics(rows)
+        target[:, end - first :] = reals
+
+    def set_sketches(self, values: NDArray[np.float32]) -> None:
+        """Set the sketches of all tensors, shape (frames, tensors, 64)."""
+        self.sketches = self._base64("sketches", values, SKETCH_CHARS)
+
+    def set_wide(self, values: NDArray[np.float32]) -> None:
+        """Set the wide sketches, shape (frames * tensors with one, 256)."""
+        self.wide = self._base64("wide", values, WIDE_SKETCH_CHARS)
+
+    def _base64(self, name: str, values: NDArray[np.float32], chars: int) -> NDArray[Any]:
+        # A view where the values lie at equal distances, as in an array of rows.
+        packed = values.astype("<f4", copy=False).view(np.uint8).reshape(-1, 4 * values.shape[-1])
+        text = self._scratch.array(name, (len(packed), chars), np.uint8)
+        return base64_rows(packed, text).view(f"V{chars}").reshape(self.frames, -1)
+
+
+_REAL_VIEW = np.dtype(
+    {
+        "names": ["reals"],
+        "formats": [(np.float64, len(REALS))],
+        "offsets": [TENSOR_ROW.fields["sum"][1]] if TENSOR_ROW.fields else [0],
+        "itemsize": TENSOR_ROW.itemsize,
+    }
+)
+"""The real statistics of a row, which stand side by side, as one field."""
+
+
+def real_statistics(rows: NDArray[np.void]) -> NDArray[np.float64]:
+    """Return the fields `REALS` of *rows*, of dtype `TENSOR_ROW`, along a last axis."""
+    reals: NDArray[np.float64] = rows.view(_REAL_VIEW)["reals"]
+    return reals
+
+
+class Template:
+    """An encoded message with the places of its numbers.
+
+    Args:
+        piece: The message, whose holes name columns of a layout.
+    """
+
+    def __init__(self, piece: Piece) -> None:
+        self._data = np.frombuffer(piece.data, np.uint8)
+        self._offsets: dict[str, NDArray[np.intp]] = {}
+        self._sources: dict[str, NDArray[np.intp]] = {}
+        for kind in {hole.kind for hole in piece.holes}:
+            holes = [hole for hole in piece.holes if hole.kind == kind]
+            self._offsets[kind] = np.array([hole.offset for hole in holes], np.intp)
+            self._sources[kind] = np.array([hole.source for hole in holes], np.intp)
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the message of one frame."""
+        return len(self._data)
+
+    def fill(self, numbers: Numbers, out: NDArray[np.uint8]) -> None:
+        """Write the messages of all frames of *numbers* to *out*, shape (frames, bytes)."""
+        sources = {
+            "word": numbers.words,
+            "half": numbers.halves,
+            "sketch": numbers.sketches,
+            "wide_sketch": numbers.wide,
+        }
+        holes = [
+            (self._offsets[kind], self._sources[kind], source, source.dtype.itemsize)
+            for kind, source in sources.items()
+            if kind in self._offsets
+        ]
+        for frame, message in enumerate(out):  # one by one: a message stays in the cache
+            message[...] = self._data
+            for offsets, columns, source, width in holes:
+                # Every place of the message seen as a number of that width, aligned or not.
+                places: NDArray[Any] = np.ndarray(
+                    (len(message) - width + 1,), source.dtype, message.data, 0, (1,)
+                )
+                places[offsets] = source[frame].take(columns)
+
+
+def long_varints(values: NDArray[np.int64]) -> tuple[NDArray[np.uint64], NDArray[np.uint16]]:
+    """Return integers as varints of ten bytes: the first eight, and the last two.
+
+    Each byte holds 7 bits, the lowest first, and all but the last have their top bit set.
+
+    Args:
+        values: Any shape.
+
+    Returns:
+        Shape of *values*, the bytes of each in the order of the wire.
+    """
+    bits = values.view(np.uint64)
+    low = bits & np.uint64((1 << 56) - 1)
+    # Spread 8 groups of 7 bits over 8 bytes: halve the groups, thrice.
+    low = (low & np.uint64(0x0FFFFFFF)) | ((low << np.uint64(4)) & np.uint64(0x0FFFFFFF << 32))
+    low = (low & np.uint64(0x00003FFF00003FFF)) | (
+        (low << np.uint64(2)) & np.uint64(0x3FFF00003FFF0000)
+    )
+    low = (low & np.uint64(0x007F007F007F007F)) | (
+        (low << np.uint64(1)) & np.uint64(0x7F007F007F007F00)
+    )
+    low |= np.uint64(0x8080808080808080)
+    high = ((bits >> np.uint64(56)) & np.uint64(0x7F) | np.uint64(0x80)).astype(np.uint16)
+    high |= (bits >> np.uint64(63)).astype(np.uint16) << np.uint16(8)
+    return low.astype("<u8"), high.astype("<u2")
