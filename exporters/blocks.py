@@ -32,7 +32,6 @@ from .arrays import (
     table_from_columns,
     texts,
 )
-from .joined import joined_rows
 from .rows import Row, identity_row
 
 if TYPE_CHECKING:
@@ -85,7 +84,7 @@ def layer_spans_table(frames: Sequence[FrameRecord]) -> "pa.Table":
     ]
     if not parts:
         return arrow_schema("layer_spans").empty_table()
-    rows = joined_rows([part.block.rows for part in parts])
+    rows = np.concatenate([part.block.rows for part in parts])
     part_of_row, site_of_row, sites = _places(parts)
     constants = [
         part.row() | {"parent_span_id": part.inference.span_id if part.inference else None}
@@ -106,7 +105,7 @@ def tensors_table(frames: Sequence[FrameRecord]) -> "pa.Table":
     parts = [part for frame in frames for part in _tensor_parts(frame) if len(part.block.rows)]
     if not parts:
         return arrow_schema("tensors").empty_table()
-    rows = joined_rows([part.block.rows for part in parts])
+    rows = np.concatenate([part.block.rows for part in parts])
     part_of_row, site_of_row, sites = _places(parts)
     # A type without real values has none, and privacy may have withheld it.
     unsketched = np.asarray(np.isnan(rows["sketch"]).any(axis=1))

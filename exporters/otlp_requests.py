@@ -1,5 +1,6 @@
 """Batches as OTLP requests: traces, logs and metrics, as the bytes that a server receives."""
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ from .otlp_spans import Buffer, FrameEncoder
 from .rows import UNKNOWN_RUN, graph_rows, run_row
 from .span_content import OWN_SCOPE, run_attributes
 from .wire import any_value, attributes, delimited, double, fixed64, prefix, text
+
+logger = logging.getLogger(__name__)
 
 REQUEST_BYTES = 2 * 1024 * 1024
 """Estimated size at which a request is cut: servers accept 4 MiB unless told otherwise."""
@@ -55,19 +58,34 @@ class RequestEncoder:
     def __init__(self, environment: Mapping[str, object]) -> None:
         self._environment = environment
         self._frames = FrameEncoder()
+        self._failure_logged = False
 
     def traces(
         self, frames: Sequence[FrameRecord], spans: Sequence[SpanRecord] = ()
     ) -> Iterator[bytes]:
         """Yield ``ExportTraceServiceRequest`` messages: frames whole, then other spans."""
         for some in _cut(frames):
-            encoded = self._frames.encode(some).values()
-            yield self._request(_Scoped(run, OWN_SCOPE, parts) for run, parts in encoded)
+            yield from self._of_frames(some)
         if spans:
             yield self._request(
                 _Scoped(run, scope, [encode_span(span) for span in those])
                 for (run, scope), those in _by_origin(spans)
             )
+
+    def _of_frames(self, frames: Sequence[FrameRecord]) -> Iterator[bytes]:
+        """Yield a request of *frames*, without those that cannot be encoded."""
+        try:
+            encoded = self._frames.encode(frames).values()
+            request = self._request(_Scoped(run, OWN_SCOPE, parts) for run, parts in encoded)
+        except Exception as error:  # noqa: BLE001  whatever a bad value makes numpy raise
+            if len(frames) > 1:  # one must not hold up the others
+                for frame in frames:
+                    yield from self._of_frames([frame])
+            elif not self._failure_logged:
+                self._failure_logged = True
+                logger.warning("exray: a frame is left out, it cannot be encoded: %r", error)
+        else:
+            yield request
 
     def logs(
         self, runs: Iterable[Run], graphs: Iterable[tuple[Run, Graph]], time_ns: int

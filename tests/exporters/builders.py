@@ -11,6 +11,8 @@ from exray.schema.records import (
     TENSOR_ROW,
     WIDE_SKETCH_SIZE,
     FrameRecord,
+    Graph,
+    GraphOp,
     InferenceRecord,
     LayerBlock,
     LayerSite,
@@ -139,3 +141,25 @@ def make_foreign_span(number: int = 0, run: Run | None = None) -> SpanRecord:
         attributes_json='{"http.route":"/"}',
         run=run,
     )
+
+
+def make_graph() -> Graph:
+    """Return a model of one operator with two outputs."""
+    op = GraphOp(
+        subgraph_index=0,
+        layer_index=4,
+        layer_name="conv",
+        op="CONV_2D",
+        input_names=("x",),
+        output_names=("y", "z"),
+        output_shapes=("1,2", "3"),
+        output_dtypes=("int8", "float32"),
+        output_scales=(0.5, None),
+        output_zero_points=(-3, None),
+        parents=(-1,),
+        macs=10,
+        weight_bytes=20,
+        activation_bytes=30,
+        attributes={"stride": 2},
+    )
+    return Graph("net", "ab" * 32, (op,))

@@ -11,10 +11,10 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
 from exray.exporters import otlp_requests, section
 from exray.exporters.otlp_requests import RequestEncoder
-from exray.schema.records import FrameRecord, Graph, GraphOp, MetricRecord
+from exray.schema.records import FrameRecord, MetricRecord
 
 from . import frames as make
-from .builders import START_NS, TRACE_ID, make_foreign_span, make_frame, make_run
+from .builders import START_NS, TRACE_ID, make_foreign_span, make_frame, make_graph, make_run
 from .otlp_oracle import Decoded, decode, encode, mapping
 
 ENVIRONMENT = {"service.name": "shelf-camera"}
@@ -178,27 +178,6 @@ def test_a_foreign_span_of_no_run_has_the_environment_alone() -> None:
 
 
 # --- logs and metrics -----------------------------------------------------------------------
-
-
-def make_graph() -> Graph:
-    op = GraphOp(
-        subgraph_index=0,
-        layer_index=4,
-        layer_name="conv",
-        op="CONV_2D",
-        input_names=("x",),
-        output_names=("y", "z"),
-        output_shapes=("1,2", "3"),
-        output_dtypes=("int8", "float32"),
-        output_scales=(0.5, None),
-        output_zero_points=(-3, None),
-        parents=(-1,),
-        macs=10,
-        weight_bytes=20,
-        activation_bytes=30,
-        attributes={"stride": 2},
-    )
-    return Graph("net", "ab" * 32, (op,))
 
 
 def plain(value: AnyValue) -> object:
