@@ -71,6 +71,8 @@ class TfliteGraph:
         output_layers: The layer that writes each output; -1 for an input passed through.
         precision: The type that most activation elements have, such as ``int8``.
         written: For each subgraph, what writes a tensor, by the tensor's index.
+        sources: For each operator of the primary subgraph the layers that it reads, those
+            that compute but shapes included: it runs after them.
     """
 
     graph: Graph
@@ -80,6 +82,7 @@ class TfliteGraph:
     output_layers: tuple[int, ...]
     precision: str
     written: tuple[Mapping[int, TfliteOutput], ...] = ()
+    sources: tuple[tuple[int, ...], ...] = ()
 
 
 def graph_from_tflite(model: bytes | str | PathLike[str], *, model_name: str, sha256: str) -> Graph:
@@ -125,6 +128,10 @@ def graph_from_subgraphs(
         output_layers=tuple(writers.get(t, MODEL_INPUT) for t in primary.outputs),
         precision=_precision(primary, ops),
         written=tuple(_written(subgraph) for subgraph in subgraphs),
+        sources=tuple(
+            tuple(dict.fromkeys(writers[t] for t in op.inputs if t in writers))
+            for op in primary.ops
+        ),
     )
 
 

@@ -8,7 +8,14 @@ import numpy as np
 import xxhash
 
 from exray.schema.identity import new_span_id, tensor_hash
-from exray.schema.records import Graph, InferenceRecord, LayerBlock, Run, TensorSite
+from exray.schema.records import (
+    Graph,
+    InferenceRecord,
+    LayerBlock,
+    MetricRecord,
+    Run,
+    TensorSite,
+)
 
 from .capture import Array, Carrier, TensorRecorder, new_span_id_int, span_id_int
 from .frames import RecordingFrame, frame_in_progress
@@ -53,6 +60,10 @@ class Execution(ABC):
         self, recorder: TensorRecorder, inference: Carrier, family: int
     ) -> LayerBlock | None:
         """Summarise every layer's outputs into *recorder* and return the layers' spans."""
+
+    def read_metrics(self) -> Sequence[MetricRecord]:
+        """Return what else was measured, once the layers were read."""
+        return ()
 
 
 class TracedModel(ABC):
@@ -259,6 +270,8 @@ class Inference:
             with guard("read a model's times"):
                 span = Carrier(span_id_int(record.span_id), 0, start_ns, dur_ns)
                 record.layers = self._execution.read_times(span)
+        with guard("read a model's metrics"):
+            frame.metrics += self._execution.read_metrics()
 
     def _summarise(
         self, record: InferenceRecord, outputs: Seen, parent_span_id: int, family: int

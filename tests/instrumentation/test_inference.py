@@ -7,11 +7,12 @@ import pytest
 import xxhash
 
 import exray
-from exray.instrumentation.capture import span_id_int
+from exray.instrumentation.capture import Carrier, span_id_int
 from exray.instrumentation.guard import forget_logged
 from exray.instrumentation.inference import Inference, input_id_from_arrays, layout_of, trace_call
+from exray.instrumentation.recorder import Recorder
 from exray.schema.identity import input_key, sketch_family, tensor_hash
-from exray.schema.records import SKETCH_SIZE, Quantization
+from exray.schema.records import LAYER_ROW, SKETCH_SIZE, LayerBlock, MetricRecord, Quantization
 from exray.schema.sketch import fold, sketch
 from exray.testing import MemorySink, TickingClock, recording
 
@@ -360,3 +361,71 @@ def test_several_inputs_are_named_together_in_the_models_order() -> None:
 
 def test_only_a_rank_that_images_have_has_a_layout() -> None:
     assert [layout_of(shape) for shape in ((1, 8, 8, 3), (1, 5), ())] == ["nhwc", None, None]
+
+
+class TimedModel(FakeModel):
+    """A model whose runtime reports the time of its layers."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        super().__init__(recorder)
+        self.prepared = 0
+        self.carrier: Carrier | None = None
+
+    def begin(self, family: int, *, summarises: bool) -> None:
+        """Count how often it was told to."""
+        self.prepared += 1
+
+    def end(self) -> int:
+        """Return what reporting took."""
+        return 700
+
+    def read_times(self, inference: Carrier) -> LayerBlock | None:
+        """Return no layers, but a block."""
+        self.carrier = inference
+        return LayerBlock((), np.zeros(0, LAYER_ROW))
+
+    def read_metrics(self) -> list[MetricRecord]:
+        """Return one number."""
+        return [MetricRecord(name="fake", value=2.0, time_ns=1)]
+
+
+def test_an_execution_is_told_that_it_will_be_recorded_before_it_runs() -> None:
+    with recording(MemorySink()) as recorder:
+        model = TimedModel(recorder)
+
+        assert trace_call(model, model, lambda: model.prepared) == 1
+
+
+def test_at_level_latency_the_layers_times_are_read_alone() -> None:
+    sink, clock = MemorySink(), TickingClock()
+    with recording(sink, level="latency", clock=clock) as recorder:
+        model = TimedModel(recorder)
+        model()
+
+    (inference,) = sink.frames[0].inferences
+    assert inference.layers is not None
+    assert inference.tensors is None
+    assert model.carrier is not None
+    assert (model.carrier.start_ns, model.carrier.dur_ns) == (inference.start_ns, inference.dur_ns)
+    assert model.carrier.span_id == span_id_int(inference.span_id)
+
+
+def test_what_else_an_execution_measured_is_recorded_with_its_frame() -> None:
+    sink = MemorySink()
+    with recording(sink) as recorder:
+        TimedModel(recorder)()
+
+    (frame,) = sink.frames
+    assert [(m.name, m.value) for m in frame.metrics] == [("fake", 2.0)]
+
+
+def test_what_reporting_took_of_the_call_is_overhead_and_no_part_of_the_inference() -> None:
+    sink = MemorySink()
+    with recording(sink, clock=TickingClock()) as recorder:
+        TimedModel(recorder)()
+        FakeModel(recorder)()
+
+    timed, plain = sink.frames
+    assert timed.overhead_ns is not None and plain.overhead_ns is not None
+    assert timed.overhead_ns - plain.overhead_ns == 700
+    assert plain.inferences[0].dur_ns - timed.inferences[0].dur_ns == 700
