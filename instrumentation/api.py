@@ -12,6 +12,13 @@ from exray.exporters.lake import LakeExporter
 from exray.schema.errors import ExrayError, MissingExtraError, UsageError
 from exray.schema.records import Run
 
+from .compiled_model import CompiledModel
+from .compiled_patching import (
+    compiled_tracer_of,
+    is_compiled_model,
+    patch_compiled,
+    trace_compiled_model,
+)
 from .config import Level, resolve
 from .frames import RecordingFrame, frame_in_progress, is_inside_frame
 from .guard import forget_logged, guard, log_once
@@ -102,6 +109,7 @@ def start(recorder: Recorder) -> None:
         forget_logged()
         _recorder = recorder
         patch_litert(current_recorder)
+        patch_compiled(current_recorder)
         patch_keras(current_recorder)
 
 
@@ -220,7 +228,7 @@ def instrument(
     says so. One that is traced already stays as it is.
 
     Args:
-        model: An interpreter or a Keras model.
+        model: An interpreter, a compiled model of LiteRT or a Keras model.
         path: Its model file; without it layers and file are unknown.
         preserved: The interpreter was constructed with
             ``experimental_preserve_all_tensors=True``.
@@ -233,13 +241,18 @@ def instrument(
     with guard("instrument a model"):
         if is_interpreter(model):
             _instrument_interpreter(recorder, model, path, preserved, init_ns)
+        elif isinstance(model, CompiledModel):
+            pass  # it is traced from the start
+        elif is_compiled_model(model):
+            if compiled_tracer_of(model) is None:
+                trace_compiled_model(recorder, model, content=path, init_ns=init_ns)
         elif any(base.__module__.startswith("keras.") for base in type(model).__mro__):
             file = None if path is None else Path(path)
             trace_keras_model(recorder, model, path=file, init_ns=init_ns)
         else:
             msg = (
                 f"exray.instrument() got {type(model).__module__}.{type(model).__qualname__}; "
-                "expected a LiteRT or tf.lite Interpreter, or a Keras model"
+                "expected a LiteRT or tf.lite Interpreter, a LiteRT CompiledModel, or a Keras model"
             )
             raise UsageError(msg)
     return model
@@ -276,7 +289,9 @@ def _instrument_interpreter(
 def run_of(model: object) -> Run | None:
     """Return the run that a traced model's executions are recorded as, once there was one."""
     traced: TracedModel | None = (
-        litert_model_of(model) if is_interpreter(model) else traced_keras_model(model)
+        litert_model_of(model)
+        if is_interpreter(model)
+        else compiled_tracer_of(model) or traced_keras_model(model)
     )
     return None if traced is None else traced.run
 

@@ -104,6 +104,19 @@ def replace_method(owner: type, name: str, make: Callable[[Any], Any]) -> None:
         setattr(owner, name, patched)
 
 
+def replace_classmethod(owner: type, name: str, make: Callable[[Any], Any]) -> None:
+    """Replace a class method by what *make* returns for its function, which takes the class."""
+    with _lock:
+        original = vars(owner)[name]
+        if getattr(original.__func__, "__exray_patched__", False):
+            return
+        function: Any = functools.wraps(original.__func__)(make(original.__func__))
+        function.__exray_patched__ = True
+        patched: Any = classmethod(function)
+        _originals.append((owner, name, original, patched))
+        setattr(owner, name, patched)
+
+
 def when_unpatched(undo: Callable[[], None]) -> None:
     """Have *undo* called, once, when the patched methods are put back."""
     with _lock:

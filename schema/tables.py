@@ -171,7 +171,7 @@ RUNS = Table(
             False,
             None,
             "exray.runtime.name",
-            "litert, tf.lite or keras.",
+            "litert, litert-compiled, tf.lite or keras.",
             "dictionary",
         ),
         Column(

@@ -9,6 +9,7 @@ PACKAGES = [
     "exray.exporters",
     "exray.instrumentation",
     "exray.lake",
+    "exray.litert",
     "exray.playback",
     "exray.queries",
     "exray.schema",

@@ -13,6 +13,7 @@ from exray.instrumentation.guard import forget_logged
 from exray.instrumentation.patching import (
     is_untraced,
     patch_when_imported,
+    replace_classmethod,
     replace_method,
     unpatch,
     untraced,
@@ -222,3 +223,26 @@ def test_what_else_is_to_be_undone_is_undone_once_though_some_of_it_fails(
     unpatch()
 
     assert undone == ["undone"]
+
+
+def test_a_class_method_is_replaced_for_the_class_and_what_derives_from_it_and_put_back() -> None:
+    class Made:
+        @classmethod
+        def make(cls, value: int) -> "tuple[type[Made], int]":
+            """Make one."""
+            return cls, value
+
+    class Derived(Made):
+        pass
+
+    original = vars(Made)["make"]
+
+    def doubled(function: Any) -> Any:
+        return lambda cls, value: function(cls, 2 * value)
+
+    replace_classmethod(Made, "make", doubled)
+    replace_classmethod(Made, "make", doubled)
+    assert (Made.make(1), Derived.make(1)) == ((Made, 2), (Derived, 2))
+    assert Made.make.__doc__ == "Make one."
+    unpatch()
+    assert vars(Made)["make"] is original

@@ -13,9 +13,16 @@ from typing import Any
 
 import pytest
 
-from exray.instrumentation.tflite_file import TfliteTensor, read_subgraphs
+from exray.instrumentation.tflite_file import (
+    TfliteSignature,
+    TfliteTensor,
+    read_signatures,
+    read_subgraphs,
+)
 from exray.schema.errors import ModelError
 from exray.schema.records import Quantization
+
+TINY_INT8 = Path(__file__).parent.parent / "data" / "tiny_int8.tflite"
 
 
 @pytest.fixture(name="schema", scope="module")
@@ -169,3 +176,15 @@ def test_reading_a_model_does_not_import_tensorflow(schema: ModuleType, tmp_path
         "assert 'tensorflow' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", script, str(file)], check=True)
+
+
+def test_signatures_have_their_names_and_the_graphs_for_the_same_tensors() -> None:
+    signatures = read_signatures(TINY_INT8.read_bytes(), name="int8")
+
+    assert signatures == {
+        "serving_default": TfliteSignature(
+            0,
+            {"keras_tensor": "serving_default_keras_tensor:0"},
+            {"output_0": "StatefulPartitionedCall_1:0"},
+        )
+    }
