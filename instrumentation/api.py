@@ -20,7 +20,8 @@ from .compiled_patching import (
     trace_compiled_model,
 )
 from .config import Level, resolve
-from .frames import RecordingFrame, frame_in_progress, is_inside_frame
+from .current import is_inside_frame
+from .frames import frame_in_progress
 from .guard import forget_logged, guard, log_once
 from .inference import TracedModel
 from .keras_patching import patch_keras, trace_keras_model, traced_keras_model
@@ -31,6 +32,7 @@ from .recorder import Recorder
 from .scopes import Frame, Stage
 from .sensor_values import metrics_of_sensor
 from .stages import RecordingStage
+from .untraced import new_frame
 
 Model = TypeVar("Model")
 
@@ -46,6 +48,8 @@ def configure(
     level: str | None = None,
     layers: str | Sequence[str] | None = None,
     host_period_s: float | None = None,
+    sampling: str | None = None,
+    overhead_budget: float | None = None,
     auto: bool = True,
 ) -> None:
     """Start recording this process's inferences.
@@ -70,6 +74,11 @@ def configure(
         host_period_s: Time between readings of the host (load, memory, temperature,
             frequency, battery) while frames are recorded, seconds; 0 for none. Default:
             ``EXRAY_HOST_PERIOD_S``, else 5.
+        sampling: ``budget``: as many frames are summarised, and in networks of less than a
+            few milliseconds as many recorded at all, as *overhead_budget* allows. ``all``:
+            every frame at *level*. Default: ``EXRAY_SAMPLING``, else ``budget``.
+        overhead_budget: Mean share of the frames' own time that recording may take, above 0
+            and at most 1. Default: ``EXRAY_OVERHEAD_BUDGET``, else 0.02.
         auto: Trace every model constructed or called from here on; False leaves them
             alone but for those given to `instrument()`.
 
@@ -84,6 +93,8 @@ def configure(
         level=level,
         layers=layers,
         host_period_s=host_period_s,
+        sampling=sampling,
+        overhead_budget=overhead_budget,
         auto=auto,
     )
     shutdown()
@@ -158,7 +169,7 @@ def frame(input_id: str | None = None, label: object = None) -> Frame:
     if recorder is not None:
         with guard("make a frame"):
             name = None if input_id is None else str(input_id)
-            return RecordingFrame(recorder, name, label)
+            return new_frame(recorder, name, label)
     return Frame()
 
 

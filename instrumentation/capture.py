@@ -176,6 +176,11 @@ class FrameTensors:
         with self._lock:
             self._summarise(family)
 
+    def forget(self) -> None:
+        """Drop what waits: the frame is not summarised."""
+        with self._lock:
+            self._waiting, self._waiting_bytes = [], 0
+
     def _summarise(self, family: int) -> None:
         waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
         for seen in waiting:

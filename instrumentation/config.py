@@ -3,21 +3,25 @@
 An explicit argument comes before the environment (OpenTelemetry's variables first, then
 exray's own), and that before the default:
 
-=================  ===========================================  =======================  ===========
-argument           OpenTelemetry                                exray                    default
-=================  ===========================================  =======================  ===========
-``build``          ``OTEL_RESOURCE_ATTRIBUTES`` service.version ``EXRAY_BUILD``          ``dev``
-``role``           —                                            ``EXRAY_ROLE``           ``edge``
-``lake``           —                                            ``EXRAY_LAKE``           ``lake``
-``level``          ``OTEL_SDK_DISABLED=true`` means ``off``     ``EXRAY_LEVEL``          ``summary``
-``layers``         —                                            ``EXRAY_LAYERS``         ``all``
-``host_period_s``  —                                            ``EXRAY_HOST_PERIOD_S``  5, 0 is off
-=================  ===========================================  =======================  ===========
+===================  ============================================  =========================  ===========
+argument             OpenTelemetry                                 exray                      default
+===================  ============================================  =========================  ===========
+``build``            ``OTEL_RESOURCE_ATTRIBUTES`` service.version  ``EXRAY_BUILD``            ``dev``
+``role``             —                                             ``EXRAY_ROLE``             ``edge``
+``lake``             —                                             ``EXRAY_LAKE``             ``lake``
+``level``            ``OTEL_SDK_DISABLED=true`` means ``off``      ``EXRAY_LEVEL``            ``summary``
+``layers``           —                                             ``EXRAY_LAYERS``           ``all``
+``sampling``         —                                             ``EXRAY_SAMPLING``         ``budget``
+``overhead_budget``  —                                             ``EXRAY_OVERHEAD_BUDGET``  ``0.02``
+``host_period_s``    —                                             ``EXRAY_HOST_PERIOD_S``    5, 0 is off
+===================  ============================================  =========================  ===========
 
 A wrong argument is an error. A wrong variable is logged, and the default taken: whoever
 sets a device's environment must not be able to stop its application.
 """
 
+import contextlib
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -42,6 +46,12 @@ HOST_PERIOD_S = "5"
 SHORTEST_PERIOD_S = 0.01
 """Linux counts the load in ticks of 10 ms."""
 
+SAMPLING = ("budget", "all")
+"""Record what the budget allows, or every frame."""
+
+OVERHEAD_BUDGET = 0.02
+"""Mean share of the frames' own time that recording may take, unless the user says more."""
+
 Choice = TypeVar("Choice")
 
 
@@ -57,6 +67,8 @@ class Config:
     layers: LayerSelection = EVERY_LAYER
     host_period_s: float = 0.0
     """Time between readings of the host, seconds; 0 for none."""
+    sampling: str = "all"
+    overhead_budget: float = OVERHEAD_BUDGET
 
 
 def resolve(
@@ -68,6 +80,8 @@ def resolve(
     host_period_s: float | None = None,
     auto: bool = True,
     layers: str | Sequence[str] | None = None,
+    sampling: str | None = None,
+    overhead_budget: float | None = None,
 ) -> Config:
     """Complete the arguments from the environment and the defaults.
 
@@ -98,6 +112,14 @@ def resolve(
         host_period_s=_from_environment("EXRAY_HOST_PERIOD_S", _parse_period, HOST_PERIOD_S)
         if host_period_s is None
         else _parse_period(host_period_s),
+        sampling=_from_environment("EXRAY_SAMPLING", _parse_sampling, "budget")
+        if sampling is None
+        else _parse_sampling(sampling),
+        overhead_budget=_from_environment(
+            "EXRAY_OVERHEAD_BUDGET", _parse_budget, str(OVERHEAD_BUDGET)
+        )
+        if overhead_budget is None
+        else _parse_budget(overhead_budget),
     )
 
 
@@ -149,3 +171,25 @@ def _parse_period(period: object) -> float:
         )
         raise UsageError(msg)
     return seconds
+
+
+def _parse_sampling(sampling: object) -> str:
+    if sampling not in SAMPLING:
+        msg = f"sampling {sampling!r} is unknown; expected one of {', '.join(SAMPLING)}"
+        raise UsageError(msg)
+    return str(sampling)
+
+
+def _parse_budget(budget: object) -> float:
+    share = math.nan
+    if isinstance(budget, str | int | float):
+        with contextlib.suppress(ValueError):
+            share = float(budget)
+    if not 0 < share <= 1:
+        msg = (
+            f"overhead_budget {budget!r} is no share of the frames' time; expected a number above "
+            "0 and at most 1, such as 0.02 for 2 %. To record every frame whatever it costs: "
+            "sampling='all'"
+        )
+        raise UsageError(msg)
+    return share

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
-from contextvars import ContextVar, Token
+from contextvars import Token
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -25,34 +25,24 @@ from exray.schema.records import (
 
 from .activation import ActiveSpan, Surroundings
 from .capture import Carrier, FrameTensors, new_span_id_int, span_id_int
+from .current import OpenableFrame, current_frame, open_frame
 from .guard import error_text, guard, log_once
+from .level import Level
 from .prediction import best_classes
-from .scopes import Frame, Value
+from .sampling import FrameCost, Rates
+from .scopes import Value
 
 if TYPE_CHECKING:
     from .recorder import Recorder
 
-_current: ContextVar["RecordingFrame | None"] = ContextVar("exray_frame", default=None)
-"""The frame opened last in this thread or task, or in what started the task."""
-
 
 def frame_in_progress() -> "RecordingFrame | None":
-    """Return the frame that is open here.
-
-    A task inherits the frame it was started in, and may outlive it: that one is closed, as
-    is one that a fork left behind, or one whose recorder was shut down.
-    """
-    frame = _current.get()
-    return frame if frame is not None and frame.is_open else None
+    """Return the frame that is open here, if it is recorded."""
+    frame = open_frame()
+    return frame if isinstance(frame, RecordingFrame) and frame.is_recorded else None
 
 
-def is_inside_frame() -> bool:
-    """Whether this is inside a frame's block, even one that could not be opened."""
-    frame = _current.get()
-    return frame is not None and frame.is_entered
-
-
-class RecordingFrame(Frame):
+class RecordingFrame(OpenableFrame):
     """A frame that is recorded: collects until it closes, then hands itself on.
 
     A frame inside a frame records with the outer one.
@@ -62,6 +52,8 @@ class RecordingFrame(Frame):
         input_id: What the application calls the input; None for its hash.
         label: True class.
         start_ns: Monotonic time at which it began, if before it is entered.
+        rates: Rates that decide its level; None for those of now.
+        had_turn: It was let through by turn.
     """
 
     def __init__(
@@ -70,6 +62,9 @@ class RecordingFrame(Frame):
         input_id: str | None,
         label: object = None,
         start_ns: int | None = None,
+        *,
+        rates: Rates | None = None,
+        had_turn: bool = False,
     ) -> None:
         self.recorder = recorder
         self.label = None if label is None else str(label)
@@ -77,8 +72,13 @@ class RecordingFrame(Frame):
         self.family: int | None = None
         """Sketch family, None until the input is known."""
         self.input_id: str | None = None
-        if input_id is not None:
-            self.name_input(input_id)
+        self.level = recorder.config.level
+        """Level it is recorded at; until the input is known, the highest it may get.
+        `Level.OFF` if the input is known, and not sampled."""
+        self.sample_rate = 1.0
+        """Probability with which it got its level."""
+        self._rates = rates or recorder.sampler.rates
+        self._had_turn = had_turn
         self.spans: list[SpanRecord] = []
         self.metrics: list[MetricRecord] = []
         self.inferences: list[InferenceRecord] = []
@@ -86,6 +86,12 @@ class RecordingFrame(Frame):
         self.output_quantization: Quantization | None = None
         self.overhead_ns = 0
         """Time that recording took of the frame."""
+        self.outside_ns = 0
+        """Time that recording took before the frame began."""
+        self.naming_ns = 0
+        """Part of these two that it took to name the input by its bytes."""
+        self.setup_ns = 0
+        """Time in the frame that describing a new model took, once for all frames."""
         self.open_stages = 0
         self.is_timed = True
         """False where it is of one of several executions whose times are known in sum only."""
@@ -98,8 +104,11 @@ class RecordingFrame(Frame):
         self._is_open = self._was_open = False
         self._generation = recorder.generation
         self._start_ns = start_ns
-        self._token: Token[RecordingFrame | None] | None = None
+        self._token: Token[OpenableFrame | None] | None = None
         self._active: ActiveSpan | None = None
+        self._cpu_start_ns: int | None = None
+        if input_id is not None:
+            self.name_input(input_id)
 
     # --- identity -----------------------------------------------------------------------
 
@@ -114,12 +123,27 @@ class RecordingFrame(Frame):
         """Whether the application is inside its block."""
         return self._entered > 0
 
+    @property
+    def is_recorded(self) -> bool:
+        """Whether it is to be recorded; True until the input is known."""
+        return self.level > Level.OFF
+
+    @property
+    def summarises(self) -> bool:
+        """Whether its tensors are summarised; True until the input is known, if they may be."""
+        return self.level >= Level.SUMMARY
+
     def name_input(self, input_id: str) -> None:
-        """Fix the input id, and with it the sketch family; the first name stands."""
+        """Fix the input id, and with it sketch family and level; the first name stands."""
         with self._naming:  # two models may begin at once, on two threads of a task
             if self.family is None:
                 self.input_id = input_id
-                self.family = sketch_family(input_key(input_id))
+                key = input_key(input_id)
+                choice = self._rates.choose(key, had_turn=self._had_turn)
+                self.level, self.sample_rate = choice.level, choice.rate
+                self.family = sketch_family(key)
+                if not self.summarises:
+                    self._tensors.forget()
 
     def __str__(self) -> str:
         return "(named by its model input)" if self.input_id is None else repr(self.input_id)
@@ -129,10 +153,11 @@ class RecordingFrame(Frame):
     def __enter__(self) -> Self:
         with guard("open a frame"):
             self._entered += 1
-            outer = frame_in_progress()
+            outer = open_frame()
             if outer is not None:
-                _log_nested(self, outer)
-                self._outer = None if outer is self else outer
+                log_nested(self, outer)
+                if isinstance(outer, RecordingFrame) and outer is not self:
+                    self._outer = outer
             elif self._was_open:
                 log_once(
                     "frame again",
@@ -140,23 +165,31 @@ class RecordingFrame(Frame):
                     "exray.frame() for each input.",
                 )
             else:
-                self._token = _current.set(self)
+                self._token = current_frame.set(self)
                 self._open()
         return self
 
     def _open(self) -> None:
-        clock = self.recorder.clock
-        clock.follow_suspend()
-        self.surroundings = Surroundings.here()
-        self.trace_id = self.surroundings.trace_id
-        self.span_id = new_span_id()
+        began_ns, before_ns = self._start_ns, self.budget_clock_ns()
+        self._place()
         self._cpu_start_ns = time.process_time_ns()
         if self._start_ns is None:
-            self._start_ns = clock.monotonic_ns()
-        self.start_ns = self._start_ns + clock.offset_ns
+            self._start_ns = self.recorder.clock.monotonic_ns()
+        self.start_ns = self._start_ns + self.recorder.clock.offset_ns
         self._is_open = self._was_open = True
         with guard("make a frame the active span"):
             self._active = ActiveSpan(self.span_id, self.surroundings)
+        if before_ns and began_ns is None:
+            self.outside_ns += self._start_ns - before_ns
+            before_ns = self._start_ns
+        self.overhead_ns += self.budget_clock_ns() - before_ns
+
+    def _place(self) -> None:
+        """Find out where in the application's traces it stands."""
+        self.recorder.clock.follow_suspend()
+        self.surroundings = Surroundings.here()
+        self.trace_id = self.surroundings.trace_id
+        self.span_id = new_span_id()
 
     def __exit__(
         self,
@@ -175,7 +208,7 @@ class RecordingFrame(Frame):
             self._leave()
         if is_open and end_ns is not None:
             with guard("close a frame"):
-                self.recorder.close_frame(self._record(end_ns, error))
+                self._close(end_ns, error)
         elif self._was_open and not self.recorder.open:
             log_once(
                 "frame left",
@@ -192,15 +225,80 @@ class RecordingFrame(Frame):
             # A generator closed in another context than its own has nothing to put back.
             with contextlib.suppress(ValueError, RuntimeError):
                 if token is not None:
-                    _current.reset(token)
+                    current_frame.reset(token)
+
+    def _close(self, end_ns: int, error: BaseException | None) -> None:
+        """Hand itself on if it is recorded, and tell what that took."""
+        sampler = self.recorder.sampler
+        is_typical = error is None
+        if self.input_id is None:
+            self.name_input(self.span_id.hex())
+        if error is not None and (self.is_recorded or sampler.takes_failure()):
+            choice = self._rates.choose_failed(self.level)
+            self.level, self.sample_rate = choice.level, choice.rate
+        if self.is_recorded:
+            self.recorder.close_frame(self._record(end_ns, error))
+        if sampler.is_selective:
+            sampler.add_frame(self._cost(end_ns, is_typical))
+
+    def _cost(self, end_ns: int, is_typical: bool) -> FrameCost:
+        recorder, inside_ns = self.recorder, self.overhead_ns
+        start_ns = self._start_ns or 0
+        if not self.is_timed:  # it shares its start with those before it
+            start_ns = max(start_ns, recorder.sampler.last_end_ns)
+        after_ns = recorder.clock.monotonic_ns() - end_ns
+        return FrameCost(
+            self.level,
+            plain_ns=max(end_ns - start_ns - inside_ns - self.setup_ns, 0),
+            cost_ns=inside_ns + self.outside_ns + after_ns - self.naming_ns,
+            naming_ns=self.naming_ns,
+            end_ns=end_ns,
+            is_typical=is_typical,
+        )
+
+    @classmethod
+    def failed(
+        cls,
+        recorder: "Recorder",
+        rates: Rates,
+        *,
+        input_id: str | None,
+        label: object,
+        inferences: list[InferenceRecord],
+        start_ns: int,
+        end_ns: int,
+        error: BaseException,
+    ) -> FrameRecord:
+        """Return the record of a frame that was not sampled, but ended in an error.
+
+        Args:
+            recorder: Takes it.
+            rates: Rates under which it was not sampled.
+            input_id: Name of the input, None where it is not known.
+            label: True class.
+            inferences: What is known of its model.
+            start_ns: Monotonic time at which it began.
+            end_ns: Monotonic time at which it ended.
+            error: The error.
+        """
+        frame = cls(recorder, input_id, label, start_ns, rates=rates)
+        frame._place()
+        frame.start_ns = start_ns + recorder.clock.offset_ns
+        frame.inferences = inferences
+        if input_id is None:
+            frame.name_input(frame.span_id.hex())
+        record = frame._record(end_ns, error)
+        choice = rates.choose_failed(Level.OFF)
+        record.level, record.sample_rate = str(choice.level), choice.rate
+        return record
 
     def _record(self, end_ns: int, error: BaseException | None) -> FrameRecord:
         dur_ns = end_ns - (self._start_ns or 0) if self.is_timed else -1
-        if self.input_id is None:
-            self.name_input(self.span_id.hex())
         if self._raw_carrier is not None:
             self._raw_carrier.dur_ns = dur_ns
-        cpu_ns = time.process_time_ns() - self._cpu_start_ns
+        cpu_ns = None
+        if self._cpu_start_ns is not None:
+            cpu_ns = time.process_time_ns() - self._cpu_start_ns
         overhead_ns = self.overhead_ns  # what follows is no part of the frame
         self.open_stages = 0
         self.summarise()
@@ -216,7 +314,8 @@ class RecordingFrame(Frame):
             frame_index=0,
             start_ns=self.start_ns,
             dur_ns=dur_ns,
-            level=str(self.recorder.config.level),
+            level=str(self.level),
+            sample_rate=self.sample_rate,
             status="unset" if error is None else "error",
             status_message=None if error is None else error_text(error),
             label=self.label,
@@ -279,7 +378,7 @@ class RecordingFrame(Frame):
         """Return the frame that takes what is said to this one."""
         frame = self._outer or self
         if frame.is_open:
-            return frame
+            return frame if frame.is_recorded else None
         if not self._entered:  # else why it is not open was logged when it should have been
             log_once(
                 f"closed frame {method}",
@@ -290,9 +389,14 @@ class RecordingFrame(Frame):
 
     # --- shared with stages and adapters ----------------------------------------------------
 
+    def budget_clock_ns(self) -> int:
+        """Return monotonic time where costs are counted, else 0 and cost nothing."""
+        recorder = self.recorder
+        return recorder.clock.monotonic_ns() if recorder.sampler.is_selective else 0
+
     def see(self, role: str, name: str, value: object, carrier: Carrier) -> None:
         """Copy an array that is seen outside the models, to be summarised."""
-        if not self.recorder.summarises:
+        if not self.summarises:
             return
         before_ns = self.recorder.clock.monotonic_ns()
         array = np.array(value, order="C")
@@ -304,7 +408,7 @@ class RecordingFrame(Frame):
 
     def summarise(self) -> None:
         """Summarise what was seen, if the input is known; before a model runs or a stage ends."""
-        if self.family is None or self.open_stages:
+        if self.family is None or self.open_stages or not self.summarises:
             return
         with guard("summarise tensors"):
             before_ns = self.recorder.clock.monotonic_ns()
@@ -327,7 +431,8 @@ class RecordingFrame(Frame):
         return Carrier(new_span_id_int(), span_id_int(self.span_id), now_ns, 0)
 
 
-def _log_nested(inner: RecordingFrame, outer: RecordingFrame) -> None:
+def log_nested(inner: OpenableFrame, outer: OpenableFrame) -> None:
+    """Log that a frame was opened inside another."""
     log_once(
         "frame in frame",
         f"exray.frame {inner} was opened inside frame {outer}; an input is one frame, so what "

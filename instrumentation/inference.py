@@ -7,7 +7,7 @@ from typing import TypeVar
 import numpy as np
 import xxhash
 
-from exray.schema.identity import new_span_id, tensor_hash
+from exray.schema.identity import input_key, new_span_id, tensor_hash
 from exray.schema.records import (
     Graph,
     InferenceRecord,
@@ -18,9 +18,12 @@ from exray.schema.records import (
 )
 
 from .capture import Array, Carrier, TensorRecorder, new_span_id_int, span_id_int
-from .frames import RecordingFrame, frame_in_progress
+from .current import open_frame
+from .frames import RecordingFrame
 from .guard import guard
+from .level import Level
 from .recorder import Recorder
+from .untraced import UntracedFrame
 
 Result = TypeVar("Result")
 
@@ -138,6 +141,9 @@ def trace_call(model: TracedModel, execution: Execution, call: Callable[[], Resu
         execution: Reads the inputs before the call, outputs and layers after it.
         call: The application's own call.
     """
+    frame = open_frame()
+    if frame is not None and not frame.is_recorded:
+        return call()
     inference = Inference(model, execution)
     start_ns: int | None = None
     with guard("begin an inference"):
@@ -166,7 +172,7 @@ class Inference:
         self._recorder = model.recorder
         self._inputs: Seen = []
         self._frame: RecordingFrame | None = None
-        self._own_frame: RecordingFrame | None = None
+        self._own_frame: RecordingFrame | UntracedFrame | None = None
 
     def clock_ns(self) -> int:
         """Return monotonic nanoseconds of the recorder's clock."""
@@ -179,32 +185,87 @@ class Inference:
             start_ns: Monotonic time at which the execution began, where it is over already.
         """
         try:
-            with guard("open a run"):
-                self._model.ensure_run()
-            frame = frame_in_progress()
+            frame = open_frame()
             if frame is None:
-                frame = self._own_frame = RecordingFrame(self._recorder, None, start_ns=start_ns)
+                frame = self._own_frame = self._new_own_frame(start_ns)
                 frame.__enter__()
-            if frame.is_open:
-                self._frame = frame
-                self._see_inputs(frame)
-                with guard("watch a model's layers"):
-                    self._execution.begin(frame.family or 0, summarises=self._recorder.summarises)
+            if isinstance(frame, RecordingFrame) and frame.is_open and frame.is_recorded:
+                self._join(frame)
         except BaseException as error:
             self._close_own_frame(error)
             raise
 
+    def _new_own_frame(self, start_ns: int | None) -> RecordingFrame | UntracedFrame:
+        """Return a frame of this execution alone, recorded or not."""
+        recorder, sampler = self._recorder, self._recorder.sampler
+        if not sampler.is_selective:
+            self._open_run()
+            return RecordingFrame(recorder, None, start_ns=start_ns)
+        before_ns, rates = self.clock_ns(), sampler.rates
+        had_turn = rates.by_turn and sampler.takes_turn(rates)
+        named_ns, name = before_ns, None
+        if had_turn or not rates.by_turn:
+            name = self._name_inputs() or new_span_id().hex()
+            named_ns = self.clock_ns()
+        frame: RecordingFrame | UntracedFrame
+        if name is None or rates.choose(input_key(name), had_turn=had_turn).level == Level.OFF:
+            frame = UntracedFrame(recorder, rates, name, start_ns=start_ns)
+            self._inputs = []
+        else:
+            frame = RecordingFrame(
+                recorder, name, start_ns=start_ns, rates=rates, had_turn=had_turn
+            )
+        frame.naming_ns = named_ns - before_ns
+        spent_ns = self.clock_ns() - before_ns
+        if start_ns is None:
+            frame.outside_ns = spent_ns
+        else:
+            frame.overhead_ns = spent_ns
+        if isinstance(frame, RecordingFrame):
+            self._open_run()  # before it begins: a model is described once, not in each frame
+        return frame
+
+    def _join(self, frame: RecordingFrame) -> None:
+        """Become an inference of a frame, unless its input turns out not to be sampled."""
+        if frame.family is None:
+            self._name(frame)
+        if not frame.is_recorded:
+            return
+        self._frame = frame
+        before_ns = frame.budget_clock_ns()
+        self._open_run()
+        frame.setup_ns += frame.budget_clock_ns() - before_ns
+        self._see_inputs(frame)
+        with guard("watch a model's layers"):
+            before_ns = frame.budget_clock_ns()
+            self._execution.begin(frame.family or 0, summarises=frame.summarises)
+            frame.overhead_ns += frame.budget_clock_ns() - before_ns
+
+    def _open_run(self) -> None:
+        with guard("open a run"):
+            self._model.ensure_run()
+
+    def _name(self, frame: RecordingFrame) -> None:
+        before_ns = self.clock_ns()
+        frame.name_input(self._name_inputs() or frame.span_id.hex())
+        naming_ns = self.clock_ns() - before_ns
+        frame.overhead_ns += naming_ns
+        frame.naming_ns += naming_ns
+
+    def _name_inputs(self) -> str | None:
+        """Read the inputs; return the name that they give a frame, None without any."""
+        with guard("read a model's inputs"):
+            self._inputs = self._execution.read_inputs()
+        arrays = [array for _, array in self._inputs]
+        return input_id_from_arrays(arrays) if arrays else None
+
     def _see_inputs(self, frame: RecordingFrame) -> None:
+        if not frame.summarises:
+            self._inputs = []
+            return
         before_ns = self.clock_ns()
         with guard("read a model's inputs"):
-            if self._recorder.summarises or frame.family is None:
-                self._inputs = self._execution.read_inputs()
-        if frame.family is None:
-            frame.name_input(
-                input_id_from_arrays([array for _, array in self._inputs])
-                if self._inputs
-                else frame.span_id.hex()
-            )
+            self._inputs = self._inputs or self._execution.read_inputs()
         frame.overhead_ns += self.clock_ns() - before_ns
         frame.summarise()
 
@@ -214,8 +275,9 @@ class Inference:
         with guard("end an inference"):
             dur_ns = self.clock_ns() - start_ns if start_ns is not None else None
         own_ns = 0
-        with guard("watch a model's layers"):
-            own_ns = self._execution.end()
+        if self._frame is not None:
+            with guard("watch a model's layers"):
+                own_ns = self._execution.end()
         if self._frame is not None and dur_ns is not None:
             dur_ns -= own_ns
             self._frame.overhead_ns += own_ns
@@ -240,8 +302,23 @@ class Inference:
                     before_ns = self.clock_ns()
                     self._record(self._frame, start_ns, dur_ns, error)
                     self._frame.overhead_ns += self.clock_ns() - before_ns
+                elif error is not None and isinstance(self._own_frame, UntracedFrame):
+                    self._identify_failure(self._own_frame, start_ns, dur_ns)
         finally:
             self._close_own_frame(error)
+
+    def _identify_failure(self, frame: UntracedFrame, start_ns: int, dur_ns: int) -> None:
+        """Say what failed in a frame that is recorded only because it did."""
+        frame.input_id = frame.input_id or self._name_inputs()
+        frame.inferences.append(self._new_record(start_ns, dur_ns))
+
+    def _new_record(self, start_ns: int, dur_ns: int) -> InferenceRecord:
+        return InferenceRecord(
+            run=self._model.ensure_run(),
+            span_id=new_span_id(),
+            start_ns=start_ns + self._recorder.clock.offset_ns,
+            dur_ns=dur_ns,
+        )
 
     def _close_own_frame(self, error: BaseException | None) -> None:
         if self._own_frame is not None:
@@ -250,10 +327,7 @@ class Inference:
     def _record(
         self, frame: RecordingFrame, start_ns: int, dur_ns: int, error: BaseException | None
     ) -> None:
-        start_ns += self._recorder.clock.offset_ns
-        record = InferenceRecord(
-            run=self._model.ensure_run(), span_id=new_span_id(), start_ns=start_ns, dur_ns=dur_ns
-        )
+        record = self._new_record(start_ns, dur_ns)
         frame.inferences.append(record)
         if error is not None:
             return
@@ -264,11 +338,11 @@ class Inference:
             site, array = outputs[0]
             frame.output_hash = tensor_hash(array)
             frame.output_quantization = site.quantization
-        if self._recorder.summarises:
+        if frame.summarises:
             self._summarise(record, outputs, span_id_int(frame.span_id), frame.family or 0)
         else:
             with guard("read a model's times"):
-                span = Carrier(span_id_int(record.span_id), 0, start_ns, dur_ns)
+                span = Carrier(span_id_int(record.span_id), 0, record.start_ns, dur_ns)
                 record.layers = self._execution.read_times(span)
         with guard("read a model's metrics"):
             frame.metrics += self._execution.read_metrics()

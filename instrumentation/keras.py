@@ -132,6 +132,11 @@ class _KerasExecution(Execution):
         self.traced = traced
         self.outputs: Any = None
         self._inputs = inputs
+        self._summarises = False
+
+    def begin(self, family: int, *, summarises: bool) -> None:
+        """Remember whether layers are wanted."""
+        self._summarises = summarises
 
     def read_inputs(self) -> Seen:
         """Return the batch that goes in."""
@@ -139,7 +144,7 @@ class _KerasExecution(Execution):
 
     def read_outputs(self) -> Seen:
         """Return the batch that came out."""
-        if not self.traced.recorder.summarises:
+        if not self._summarises:
             self.traced.learn({})  # no layers will be seen
         outputs: Sequence[Array] = arrays_from_tensors(self.outputs)
         return self.traced.sites.edge("output", outputs)
@@ -187,11 +192,13 @@ class EagerExecution(_KerasExecution):
         super().__init__(traced, inputs)
         self._again = again
         self._kept = _KeptCalls()
-        self._tap: AbstractContextManager[object] = (
-            LayerTap(traced.model, on_call=self._kept.add)
-            if traced.recorder.summarises
-            else nullcontext()
-        )
+        self._tap: AbstractContextManager[object] = nullcontext()
+
+    def begin(self, family: int, *, summarises: bool) -> None:
+        """Remember whether layers are wanted, and make a tap for them."""
+        super().begin(family, summarises=summarises)
+        if summarises:
+            self._tap = LayerTap(self.traced.model, on_call=self._kept.add)
 
     def run(self, call: Callable[[], Any]) -> Any:
         """Run the application's call, under a tap where tensors are wanted."""

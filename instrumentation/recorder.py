@@ -8,6 +8,7 @@ from typing import Protocol
 from exray.schema.identity import new_run_id
 from exray.schema.records import FrameRecord, Graph, MetricRecord, Run
 
+from .budget import Budget
 from .clock import Clock
 from .config import Config, Level
 from .environment import read_environment
@@ -15,10 +16,15 @@ from .guard import guard, log_once
 from .host import HostSampler
 from .keeping import Keeping
 from .run_metrics import RunMetrics
+from .sampling import Sampler
 from .selection import report_unmatched
 
 WAITING_FRAMES = 1000
 """Frames kept that closed before the process ran its first model, as after a failed decode."""
+
+
+UNTRACED_FRAMES = "exray.frames.untraced"
+"""Metric of a recorded frame: how many frames went untraced since the one recorded before it."""
 
 
 class RecordSink(Protocol):
@@ -67,10 +73,18 @@ class Recorder:
         """Whether it takes records still."""
         self.preprocess_json: str | None = None
         """Declared preprocessing, for the runs opened from here on."""
+        self.sampler = self._new_sampler()
+        """Decides which frames are recorded."""
         self._sink = sink
         self._metrics = RunMetrics(sink)
         self._host = HostSampler(self._metrics, self.clock.now_ns, config.host_period_s)
         self._renew()
+
+    def _new_sampler(self) -> Sampler:
+        if self.config.sampling == "all":
+            return Sampler(self.config.level)
+        now_ns = self.clock.monotonic_ns()
+        return Budget(self.config.level, self.config.overhead_budget, now_ns)
 
     def _renew(self) -> None:
         """Begin as a new process does: with no runs and with locks that nobody holds."""
@@ -87,7 +101,7 @@ class Recorder:
 
     @property
     def summarises(self) -> bool:
-        """Whether tensors are summarised."""
+        """Whether tensors of any frame are summarised; a frame says it of itself."""
         return self.config.level >= Level.SUMMARY
 
     def open_run(self) -> Run:
@@ -120,10 +134,17 @@ class Recorder:
         self._sink.add_run(run)
 
     def close_frame(self, frame: FrameRecord) -> None:
-        """Take a complete frame.
+        """Take a complete frame, and say with it how many went untraced before.
 
         A frame without a model belongs to the process's latest run, or waits for the first.
         """
+        untraced = self.sampler.take_untraced()
+        if untraced:
+            frame.metrics.append(
+                MetricRecord(
+                    name=UNTRACED_FRAMES, value=untraced, time_ns=frame.start_ns, unit="{frame}"
+                )
+            )
         with self._lock:
             if frame.run is self.placeholder_run:
                 if self._latest_run is None:
@@ -161,7 +182,16 @@ class Recorder:
         self.clock.anchor()
         self._metrics.renew()
         self._host.renew()
+        self.sampler.renew()
         self._renew()
+
+    def add_cost_ns(self, cost_ns: int) -> None:
+        """Count time that exray takes of the application beside what its frames measure.
+
+        For adapters: kernels that run slower for being watched, a second interpreter. It
+        counts against the overhead budget; with ``sampling="all"`` it is ignored.
+        """
+        self.sampler.add_cost_ns(cost_ns)
 
     def flush(self, timeout_s: float = 30.0) -> bool:
         """Write everything recorded so far; return whether that was done in time."""

@@ -40,7 +40,8 @@ class RecordingStage(Stage):
         return self
 
     def _open(self) -> None:
-        frame, here = self._frame, Surroundings.here()
+        frame = self._frame
+        before_ns, here = frame.budget_clock_ns(), Surroundings.here()
         if here.trace_id != frame.trace_id:  # the application has another trace open here
             here = replace(frame.surroundings, parent_span_id=None)
         self._parent = here.parent_span_id or frame.span_id
@@ -52,6 +53,7 @@ class RecordingStage(Stage):
         self._is_open = True
         with guard("make a stage the active span"):
             self._active = ActiveSpan(self._span_id, here)
+        frame.overhead_ns += frame.budget_clock_ns() - before_ns
 
     def __exit__(
         self,
@@ -71,7 +73,7 @@ class RecordingStage(Stage):
             self._leave()
         if end_ns is not None:
             with guard("close a stage"):
-                self._close(end_ns - self._begin_ns, error)
+                self._close(end_ns, error)
 
     def _leave(self) -> None:
         active, self._active = self._active, None
@@ -79,14 +81,16 @@ class RecordingStage(Stage):
         if active is not None and active.is_innermost:
             active.leave()
 
-    def _close(self, dur_ns: int, error: BaseException | None) -> None:
-        frame = self._frame
+    def _close(self, end_ns: int, error: BaseException | None) -> None:
+        frame, dur_ns = self._frame, end_ns - self._begin_ns
         if not frame.is_open:
             log_once(
                 "stage left",
                 f"stage {self._name!r} is not recorded: it was open when frame {frame} closed.",
             )
             return
+        if not frame.is_recorded:
+            return  # its input turned out not to be sampled
         if self._carriers:
             self._carriers[0].dur_ns = dur_ns
         frame.spans.append(
@@ -101,6 +105,8 @@ class RecordingStage(Stage):
                 status_message=None if error is None else error_text(error),
             )
         )
+        after_ns = frame.budget_clock_ns()
+        frame.overhead_ns += after_ns - end_ns if after_ns else 0
         frame.summarise()
 
     def output(self, value: Value) -> Value:

@@ -82,6 +82,7 @@ def play(
         role=pipeline.role,
         lake=pipeline.lake,
         level=str(pipeline.level),
+        sampling="all",
         layers=pipeline.layers,
     )
     match = _match_labels(dataset, labels)

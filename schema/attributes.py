@@ -25,7 +25,7 @@ EXRAY_LEVEL = "exray.level"
 """Level the frame was recorded at."""
 
 EXRAY_SAMPLE_RATE = "exray.sample.rate"
-"""Probability with which a frame got its level."""
+"""Probability with which a frame got this very level: it stands for 1 / rate frames."""
 
 EXRAY_OVERHEAD_NS = "exray.overhead.ns"
 """Time that recording took of the frame. Unit: ns."""

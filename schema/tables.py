@@ -546,7 +546,7 @@ FRAMES = Table(
             False,
             None,
             "exray.sample.rate",
-            "Probability with which a frame got its level.",
+            "Probability with which a frame got this very level: it stands for 1 / rate frames.",
             "byte_stream_split",
         ),
         Column(

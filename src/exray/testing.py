@@ -94,6 +94,8 @@ def recording(
     level: str = "summary",
     layers: str | Sequence[str] | None = None,
     host_period_s: float = 0.0,
+    sampling: str = "all",
+    overhead_budget: float = 0.02,
     auto: bool = True,
     clock: Clock | None = None,
 ) -> Generator[Recorder]:
@@ -108,6 +110,8 @@ def recording(
         level: ``latency``, ``summary``.
         layers: Which layers are summarised.
         host_period_s: Time between readings of the host; 0 for none.
+        sampling: ``all`` frames, or what the ``budget`` allows.
+        overhead_budget: Mean share of the frames' own time that recording may take.
         auto: Trace every model.
         clock: Wall and monotonic time, such as a `TickingClock`.
 
@@ -127,6 +131,8 @@ def recording(
         auto=auto,
         layers=LayerSelection.parse(layers),
         host_period_s=host_period_s,
+        sampling=sampling,
+        overhead_budget=overhead_budget,
     )
     recorder = Recorder(config, sink, clock)
     api.start(recorder)

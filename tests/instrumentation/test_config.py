@@ -13,6 +13,8 @@ VARIABLES = (
     "EXRAY_ROLE",
     "EXRAY_LAKE",
     "EXRAY_LEVEL",
+    "EXRAY_SAMPLING",
+    "EXRAY_OVERHEAD_BUDGET",
     "EXRAY_LAYERS",
     "EXRAY_HOST_PERIOD_S",
     "OTEL_RESOURCE_ATTRIBUTES",
@@ -117,6 +119,11 @@ def test_a_lake_stays_where_it_was_when_the_application_changes_its_folder(
         ({"build": 142}, "build 142 is no name"),
         ({"lake": 7}, "lake 7 is no path"),
         ({"lake": ""}, "lake '' is no path"),
+        ({"sampling": "some"}, "sampling 'some' is unknown; expected one of budget, all"),
+        ({"overhead_budget": 2}, "overhead_budget 2 is no share of the frames' time; expected"),
+        ({"overhead_budget": 0.0}, "overhead_budget 0.0 is no share"),
+        ({"overhead_budget": float("nan")}, "overhead_budget nan is no share"),
+        ({"overhead_budget": "much"}, "overhead_budget 'much' is no share"),
         ({"layers": ["5-0"]}, "layer selector '5-0' runs backwards"),
         ({"host_period_s": -1}, "host_period_s -1 is no period; expected seconds, at least 0.01"),
         ({"host_period_s": 0.001}, "host_period_s 0.001 is no period"),
@@ -202,3 +209,30 @@ def test_a_level_is_known_by_its_name_in_any_case() -> None:
 
 def test_a_level_stands_for_its_own_name() -> None:
     assert Level.parse(Level.LATENCY) is Level.LATENCY  # type: ignore[arg-type] # as users will
+
+
+def test_an_application_keeps_a_budget_of_two_percent_unless_it_says_otherwise() -> None:
+    config = resolve()
+
+    assert (config.sampling, config.overhead_budget) == ("budget", 0.02)
+    assert resolve(sampling="all").sampling == "all"
+    assert resolve(overhead_budget=0.1).overhead_budget == 0.1
+
+
+def test_sampling_and_budget_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EXRAY_SAMPLING", "all")
+    monkeypatch.setenv("EXRAY_OVERHEAD_BUDGET", "0.05")
+
+    config = resolve()
+
+    assert (config.sampling, config.overhead_budget) == ("all", 0.05)
+
+
+def test_a_bad_budget_in_the_environment_is_logged_and_the_default_taken(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("EXRAY_OVERHEAD_BUDGET", "2%")
+
+    assert resolve().overhead_budget == 0.02
+    (message,) = caplog.messages
+    assert message.startswith("EXRAY_OVERHEAD_BUDGET='2%' is ignored: overhead_budget '2%' is no")

@@ -1,0 +1,244 @@
+"""The overhead budget: what recording may cost of the frames' own time, and the rates it buys.
+
+Every frame reports its own time and what exray took of it. Rates hold for a stretch of at
+least 32 frames and one second; then they are chosen anew, so that the expected cost is what
+the budget earns at the present load, corrected by what was over- or underspent so far.
+Costs are means per kind of frame, so nothing needs to know what a network costs: the first
+frames show it, and what they took is paid back.
+"""
+
+import math
+import random
+import threading
+from dataclasses import dataclass
+
+from .guard import log_once
+from .level import Level
+from .sampling import FrameCost, Rates, Sampler
+
+STRETCH_FRAMES = 32
+"""Fewest frames of a stretch: fewer say little of the load."""
+
+STRETCH_NS = 10**9
+"""Least time of a stretch, nanoseconds."""
+
+GRID = tuple(math.ldexp((1.0, math.sqrt(0.5))[odd], -half) for half in range(17) for odd in (0, 1))
+"""Rates that are used: half-octaves from 1 to 2**-16.5, so that they repeat between stretches
+and runs. The lowest records a frame a minute at a thousand frames a second."""
+
+START_SUMMARISED = 2.0**-3
+"""Share of the first frames that are summarised, to learn what that costs."""
+
+START_FRAMES = 5
+"""Recorded frames that end the first stretch, once one of them was summarised."""
+
+MOST_SUMMARISED = 0.5
+"""Most of the traced frames that are summarised: summaries inflate a frame's time, and times
+can speak for all frames only if every stretch has some without."""
+
+MEMORY = 16
+"""Frames that a mean cost remembers."""
+
+PAYBACK_STRETCHES = 4
+"""Stretches like the last within which what was over- or underspent is made good."""
+
+PAYBACK_SUMMARIES = 4
+"""And at least the time in which the budget earns this many summarised frames: the rate
+should not follow each single one of them."""
+
+LONGEST_DEBT_NS = 60 * 10**9
+"""Frame time whose budget a debt may claim; what is older says nothing of now."""
+
+RUNAWAY = 2.0
+"""Times its allowance after which, with `PAYBACK_SUMMARIES` to spare, a stretch is cut short:
+a load that fell, or one input that comes again and again and happens to be chosen."""
+
+MOST_FAILURES = 32
+"""Failed frames of a stretch that are recorded though they were not sampled."""
+
+
+class _Mean:
+    """A mean that forgets: of the last `MEMORY` values, roughly."""
+
+    __slots__ = ("count", "value")
+
+    def __init__(self) -> None:
+        self.value = 0.0
+        self.count = 0
+
+    def add(self, value: float) -> None:
+        self.count = min(self.count + 1, MEMORY)
+        self.value += (value - self.value) / self.count
+
+
+@dataclass(slots=True)
+class _Stretch:
+    """What a stretch has seen so far."""
+
+    start_ns: int
+    limit_ns: float
+    """Cost after which it is cut short."""
+    is_measuring: bool
+    """Whether it began without knowing what frames cost, and ends when that is known."""
+    frames: int = 0
+    plain_ns: int = 0
+    cost_ns: int = 0
+    standing_ns: int = 0
+    failures: int = 0
+
+
+class Budget(Sampler):
+    """Keeps the mean cost of recording within a share of the frames' own time.
+
+    Args:
+        top: Level of the configuration.
+        share: The budget, such as 0.02.
+        now_ns: Monotonic time.
+    """
+
+    is_selective = True
+
+    def __init__(self, top: Level, share: float, now_ns: int) -> None:
+        super().__init__(top)
+        self._share = share
+        self._costs = {level: _Mean() for level in (Level.OFF, Level.LATENCY, top)}
+        self._naming = _Mean()
+        self._start(now_ns)
+
+    def _start(self, now_ns: int) -> None:
+        self._lock = threading.Lock()
+        self._turns = random.Random()  # the application's own is left alone
+        self._balance_ns = 0.0
+        self._untraced = 0
+        self._plain_ns = 0.0
+        self._standing_ns = 0.0
+        self._stretch = _Stretch(now_ns, float("inf"), not self._knows_costs)
+        self.rates = self._choose_rates(0.0)
+
+    def renew(self) -> None:
+        """Begin anew in a forked child, with what is known of the costs."""
+        self._start(self._stretch.start_ns)
+
+    # --- what frames ask and tell ---------------------------------------------------------
+
+    def takes_turn(self, rates: Rates) -> bool:
+        """Return whether a frame that begins now, under *rates*, is let through by turn."""
+        return self._turns.random() < rates.traced
+
+    def takes_failure(self) -> bool:
+        """Return whether a failed frame that was not sampled is recorded all the same."""
+        with self._lock:
+            self._stretch.failures += 1
+            return self._stretch.failures <= MOST_FAILURES
+
+    def take_untraced(self) -> int:
+        """Return how many frames went untraced since this was last asked."""
+        if not self._untraced:
+            return 0
+        with self._lock:
+            untraced, self._untraced = self._untraced, 0
+        return untraced
+
+    def add_cost_ns(self, cost_ns: int) -> None:
+        """Count time that exray takes beside what its frames measure."""
+        with self._lock:
+            self._stretch.standing_ns += cost_ns
+            self._balance_ns -= cost_ns
+
+    def add_frame(self, frame: FrameCost) -> None:
+        """Count a frame that ended, and begin a new stretch if it was the last of this one."""
+        with self._lock:
+            stretch, cost_ns = self._stretch, frame.cost_ns + frame.naming_ns
+            self.last_end_ns = frame.end_ns
+            stretch.frames += 1
+            stretch.plain_ns += frame.plain_ns
+            stretch.cost_ns += cost_ns
+            self._balance_ns += self._share * frame.plain_ns - cost_ns
+            if frame.is_typical:
+                self._costs[frame.level].add(frame.cost_ns)
+                if frame.level or frame.naming_ns:
+                    self._naming.add(frame.naming_ns)
+            if not frame.level:
+                self._untraced += 1
+            if self._is_over(stretch, frame.end_ns):
+                self._next_stretch(frame.end_ns)
+
+    # --- the controller -------------------------------------------------------------------
+
+    @property
+    def _knows_costs(self) -> bool:
+        summaries, latencies = self._costs[self.rates.top].count, self._costs[Level.LATENCY].count
+        return summaries > 0 and summaries + latencies >= START_FRAMES
+
+    def _is_over(self, stretch: _Stretch, now_ns: int) -> bool:
+        if stretch.cost_ns > stretch.limit_ns or (stretch.is_measuring and self._knows_costs):
+            return True
+        return stretch.frames >= STRETCH_FRAMES and now_ns - stretch.start_ns >= STRETCH_NS
+
+    def _next_stretch(self, now_ns: int) -> None:
+        last = self._stretch
+        self._plain_ns = last.plain_ns / last.frames
+        frames = max(last.frames, STRETCH_FRAMES, round(STRETCH_NS / max(self._plain_ns, 1.0)))
+        self._standing_ns = last.standing_ns / last.frames
+        earned_ns = self._share * self._plain_ns
+        allowance_ns = self._allowance_ns(earned_ns, frames)
+        self.rates = self._choose_rates(allowance_ns)
+        limit_ns = RUNAWAY * allowance_ns * frames + PAYBACK_SUMMARIES * self._summary_ns
+        self._stretch = _Stretch(now_ns, limit_ns, not self._knows_costs)
+
+    @property
+    def _summary_ns(self) -> float:
+        return self._costs[self.rates.top].value
+
+    def _allowance_ns(self, earned_ns: float, frames: int) -> float:
+        """Return what a frame of the next stretch may cost, from what it earns and the balance."""
+        horizon = float(PAYBACK_STRETCHES * frames)
+        if earned_ns > 0:
+            horizon = max(horizon, PAYBACK_SUMMARIES * self._summary_ns / earned_ns)
+        credit_ns = earned_ns * horizon / 2
+        debt_ns = self._share * LONGEST_DEBT_NS
+        self._balance_ns = min(max(self._balance_ns, -debt_ns), credit_ns)
+        return max(earned_ns + self._balance_ns / horizon, 0.0)
+
+    def _choose_rates(self, allowance_ns: float) -> Rates:
+        top, costs = self.rates.top, self._costs
+        if not any(cost.count for cost in costs.values()):
+            return Rates(top, 1.0, START_SUMMARISED)
+        untraced_ns, naming_ns = costs[Level.OFF].value, self._naming.value
+        trace_ns = max(costs[Level.LATENCY].value - untraced_ns, 1.0)
+        summarise_ns = max(costs[top].value - costs[Level.LATENCY].value, 1.0)
+        free_ns = allowance_ns - untraced_ns - self._standing_ns
+        by_turn = trace_ns > (free_ns - naming_ns) / 2 and naming_ns > allowance_ns / 8
+        if by_turn:
+            trace_ns += naming_ns
+        else:
+            free_ns -= naming_ns
+        if free_ns <= 0:
+            self._say_too_dear(untraced_ns + self._standing_ns)
+        if top <= Level.LATENCY:
+            return Rates(top, _grid(free_ns / trace_ns), by_turn=by_turn)
+        if trace_ns <= free_ns / 2:
+            traced, left_ns = 1.0, free_ns - trace_ns
+        else:
+            traced, left_ns = _grid(free_ns / 2 / trace_ns), free_ns / 2
+        affordable = left_ns / summarise_ns if costs[top].count else START_SUMMARISED
+        summarised = min(traced * MOST_SUMMARISED, affordable)
+        return Rates(top, traced, _grid(summarised), by_turn=by_turn)
+
+    def _say_too_dear(self, least_ns: float) -> None:
+        if least_ns > self._share * self._plain_ns > 0:
+            log_once(
+                "budget",
+                f"a frame takes {self._plain_ns / 1e3:.0f} us, and {least_ns / 1e3:.1f} us more for "
+                f"exray even if it is not recorded: more than the overhead budget of "
+                f"{self._share:.1%}. Hardly any frames are recorded; raise overhead_budget, or use "
+                "sampling='all' where the overhead does not matter.",
+            )
+
+
+def _grid(rate: float) -> float:
+    """Return the highest rate of the grid that is not above *rate*, or the lowest of all."""
+    for step in GRID:
+        if step <= rate:
+            return step
+    return GRID[-1]
