@@ -1,7 +1,7 @@
 -- Time of one execution of a model.
 --
--- Quantiles are exact. Only frames at level latency count where there are any, because
--- summaries take time.
+-- Only frames at level latency count where there are any, because summaries take time. Each
+-- counts as the frames that it stands for, 1 / sample rate; quantiles are values that occur.
 --
 -- Arguments:
 --   selector: build, run id or run ids.
@@ -11,6 +11,7 @@
 --   kernels VARCHAR: kernel family.
 --   device VARCHAR: device model, or the device's id where the model is not known.
 --   inferences BIGINT: executions counted.
+--   effective_inferences DOUBLE: equally weighted executions that would say as much.
 --   mean_ms DOUBLE: mean, ms.
 --   p50_ms DOUBLE: median, ms.
 --   p99_ms DOUBLE: 99th percentile, ms.
@@ -23,12 +24,13 @@ SELECT
   s.kernels,
   s.device,
   count(*) AS inferences,
-  avg(ms(s.dur_ns)) AS mean_ms,
-  quantile_cont(ms(s.dur_ns), 0.5) AS p50_ms,
-  quantile_cont(ms(s.dur_ns), 0.99) AS p99_ms,
+  weighted_count(s.weight) AS effective_inferences,
+  weighted_mean(ms(s.dur_ns), s.weight) AS mean_ms,
+  weighted_quantile(ms(s.dur_ns), s.upto, s.total, 0.5) AS p50_ms,
+  weighted_quantile(ms(s.dur_ns), s.upto, s.total, 0.99) AS p99_ms,
   max(ms(s.dur_ns)) AS max_ms,
   bool_or(s.inflated) AS inflated
 FROM _stage_spans(selector) AS s
-WHERE s.name = 'inference' AND s.span_run_id = s.run_id
+WHERE s.name = 'inference'
 GROUP BY s.role, s.model_name, s.model_sha256, s.kernels, s.device
 ORDER BY s.role, s.model_name, s.kernels, s.device;

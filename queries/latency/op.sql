@@ -1,5 +1,8 @@
 -- Time of each operator type over the layers of a model, the largest share first.
 --
+-- Only frames at level latency count where they show layers, because summaries take time. Each
+-- counts as the frames that it stands for, 1 / sample rate.
+--
 -- Arguments:
 --   selector: build, run id or run ids.
 -- Columns:
@@ -10,6 +13,7 @@
 --   op VARCHAR: operator.
 --   layers BIGINT: layers of that type which were measured.
 --   executions BIGINT: executions counted.
+--   effective_frames DOUBLE: equally weighted frames that would say as much.
 --   frame_ms DOUBLE: mean time per frame over all of them, ms.
 --   time_ratio DOUBLE: share of the time of all measured layers.
 --   inflated BOOLEAN: whether the times include summaries, for want of others.
@@ -20,16 +24,30 @@ timed AS MATERIALIZED (
   FROM _layer_timed(selector)
 ),
 
-model AS (
+-- a frame's layers weigh what the frame does
+frame AS (
   SELECT
     t.role,
     t.model_sha256,
     t.kernels,
     t.device,
-    count(DISTINCT t.frame_span_id) AS frames,
+    any_value(t.weight) AS weight,
     sum(t.dur_ms) AS total_ms
   FROM timed AS t
-  GROUP BY t.role, t.model_sha256, t.kernels, t.device
+  GROUP BY t.role, t.model_sha256, t.kernels, t.device, t.trace_id, t.frame_span_id
+),
+
+model AS (
+  SELECT
+    f.role,
+    f.model_sha256,
+    f.kernels,
+    f.device,
+    weighted_count(f.weight) AS effective_frames,
+    sum(f.weight) AS frames,
+    sum(f.total_ms * f.weight) AS total_ms
+  FROM frame AS f
+  GROUP BY f.role, f.model_sha256, f.kernels, f.device
 )
 
 SELECT
@@ -40,8 +58,9 @@ SELECT
   t.op,
   count(DISTINCT t.layer_index) AS layers,
   count(*) AS executions,
-  sum(t.dur_ms) / any_value(m.frames) AS frame_ms,
-  sum(t.dur_ms) / nullif(any_value(m.total_ms), 0) AS time_ratio,
+  any_value(m.effective_frames) AS effective_frames,
+  sum(t.dur_ms * t.weight) / any_value(m.frames) AS frame_ms,
+  sum(t.dur_ms * t.weight) / nullif(any_value(m.total_ms), 0) AS time_ratio,
   bool_or(t.inflated) AS inflated
 FROM timed AS t
 INNER JOIN model AS m

@@ -1,4 +1,5 @@
--- Spans of exray itself directly below timed frames: stages and inferences, once each.
+-- Spans of exray itself directly below timed frames: stages, and inferences of the model
+-- whose run it is, once each and in their place among those of the same name.
 CREATE OR REPLACE MACRO _stage_spans(selector := '') AS TABLE
 WITH
 timed AS MATERIALIZED (
@@ -10,33 +11,47 @@ timed AS MATERIALIZED (
 timed_build AS MATERIALIZED (
   SELECT DISTINCT t.build
   FROM timed AS t
+),
+
+span AS (
+  SELECT DISTINCT
+    f.role,
+    f.model_name,
+    f.model_sha256,
+    f.kernels,
+    f.device,
+    f.weight,
+    f.inflated,
+    s.trace_id,
+    s.span_id,
+    s.frame_span_id,
+    s.name,
+    s.dur_ns
+  FROM timed AS f
+  INNER JOIN _spans AS s
+    ON f.trace_id = s.trace_id AND f.span_id = s.frame_span_id AND f.run_id = s.run_id
+  WHERE
+    s.scope = 'exray'
+    AND s.dur_ns IS NOT NULL
+    AND s.build IN (SELECT b.build FROM timed_build AS b)
 )
 
-SELECT DISTINCT
-  f.run_id,
-  f.role,
-  f.model_name,
-  f.model_sha256,
-  f.kernels,
-  f.device,
-  f.inflated,
-  s.run_id AS span_run_id,
-  s.trace_id,
-  s.span_id,
-  s.frame_span_id,
-  s.name,
-  s.dur_ns
-FROM timed AS f
-INNER JOIN _spans AS s ON f.trace_id = s.trace_id AND f.span_id = s.frame_span_id
-WHERE
-  s.scope = 'exray'
-  AND s.dur_ns IS NOT NULL
-  AND s.build IN (SELECT b.build FROM timed_build AS b);
+SELECT
+  s.*,
+  sum(s.weight) OVER (
+    PARTITION BY s.role, s.model_name, s.model_sha256, s.kernels, s.device, s.name
+    ORDER BY s.dur_ns, s.weight ROWS UNBOUNDED PRECEDING
+  ) AS upto,
+  sum(s.weight) OVER (
+    PARTITION BY s.role, s.model_name, s.model_sha256, s.kernels, s.device, s.name
+  ) AS total
+FROM span AS s;
 
 -- Time of each stage outside the model, the slowest first.
 --
--- Quantiles are exact and over executions of the stage. Only frames at level latency count
--- where there are any, because summaries take time.
+-- Quantiles are over executions of the stage, and values that occur. Only frames at level
+-- latency count where there are any, because summaries take time; each counts as the frames
+-- that it stands for, 1 / sample rate.
 --
 -- Arguments:
 --   selector: build, run id or run ids.
@@ -48,6 +63,7 @@ WHERE
 --   stage VARCHAR: the stage's name.
 --   frames BIGINT: frames that have the stage.
 --   executions BIGINT: how often it ran in them.
+--   effective_executions DOUBLE: equally weighted executions that would say as much.
 --   mean_ms DOUBLE: mean, ms.
 --   p50_ms DOUBLE: median, ms.
 --   p99_ms DOUBLE: 99th percentile, ms.
@@ -61,11 +77,12 @@ SELECT
   s.name AS stage,
   count(DISTINCT s.frame_span_id) AS frames,
   count(*) AS executions,
-  avg(ms(s.dur_ns)) AS mean_ms,
-  quantile_cont(ms(s.dur_ns), 0.5) AS p50_ms,
-  quantile_cont(ms(s.dur_ns), 0.99) AS p99_ms,
+  weighted_count(s.weight) AS effective_executions,
+  weighted_mean(ms(s.dur_ns), s.weight) AS mean_ms,
+  weighted_quantile(ms(s.dur_ns), s.upto, s.total, 0.5) AS p50_ms,
+  weighted_quantile(ms(s.dur_ns), s.upto, s.total, 0.99) AS p99_ms,
   bool_or(s.inflated) AS inflated
 FROM _stage_spans(selector) AS s
-WHERE s.name <> 'inference' AND s.span_run_id = s.run_id
+WHERE s.name <> 'inference'
 GROUP BY s.role, s.model_name, s.model_sha256, s.kernels, s.device, s.name
 ORDER BY s.role ASC, s.model_name ASC, s.kernels ASC, s.device ASC, mean_ms DESC, stage ASC;

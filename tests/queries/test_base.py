@@ -86,6 +86,18 @@ def test_weighted_count_is_the_effective_number(
     assert connection.execute(query).fetchone() == (expected,)
 
 
+@pytest.mark.parametrize(
+    ("q", "expected"), [(0.1, 1.0), (0.2, 1.0), (0.21, 5.0), (0.99, 5.0), (1.0, 9.0)]
+)
+def test_weighted_quantile_is_the_least_value_that_has_the_share_up_to_it(
+    q: float, expected: float, connection: duckdb.DuckDBPyConnection
+) -> None:
+    """Of 100 frames 20 take 1, 79 take 5 and one takes 9."""
+    rows = "(VALUES (1.0, 20.0::DOUBLE), (5.0, 99.0), (9.0, 100.0)) AS t(x, upto)"
+    row = connection.execute(f"SELECT weighted_quantile(x, upto, 100, {q}) FROM {rows}").fetchone()
+    assert row == (expected,)
+
+
 def test_sketch_ones_is_the_sketch_of_ones(connection: duckdb.DuckDBPyConnection) -> None:
     query = "SELECT sketch_ones(count, 5, size) FROM (VALUES (700, 64), (3, 256)) AS t(count, size)"
     rows = connection.execute(query).fetchall()

@@ -82,6 +82,7 @@ def test_columns_are_those_described(
         "sketch_cosine([1.0::FLOAT], 1.0::DOUBLE, [1.0::FLOAT], 1.0::DOUBLE)",
         "weighted_mean(1.0::DOUBLE, 1.0::DOUBLE)",
         "weighted_count(1.0::DOUBLE)",
+        "weighted_quantile(1.0::DOUBLE, 1.0::DOUBLE, 1.0::DOUBLE, 0.5::DOUBLE)",
     ],
 )
 def test_scalar_macro_returns_the_type_described(

@@ -13,7 +13,7 @@ def test_frames_at_level_latency_count_alone_where_there_are_any() -> None:
     for level, dur_ms in (("latency", 2), ("latency", 4), ("summary", 100)):
         rows.frame(run, level, level=level, dur_ns=dur_ms * MS)
     query = "SELECT frames, mean_ms, p50_ms, max_ms, inflated FROM frame_latency('e')"
-    assert rows.ask(query) == [(2, 3.0, 3.0, 4.0, False)]
+    assert rows.ask(query) == [(2, 3.0, 2.0, 4.0, False)]
 
 
 def test_without_level_latency_all_frames_count_and_are_said_to_be_inflated() -> None:
@@ -36,6 +36,69 @@ def test_failed_frame_has_no_latency() -> None:
     rows = Rows()
     rows.frame(rows.run("e"), status="error", level="latency")
     assert rows.ask("SELECT * FROM frame_latency('e')") == []
+
+
+def test_each_frame_counts_as_those_that_it_stands_for() -> None:
+    """A short frame for 2 frames, a long one for 10; a summarised one for none of these."""
+    rows = Rows()
+    run = rows.run("e")
+    for level, dur_ms, rate in (("latency", 2, 0.5), ("latency", 10, 0.1), ("summary", 99, 0.01)):
+        rows.frame(run, level, level=level, dur_ns=dur_ms * MS, sample_rate=rate)
+    query = "SELECT frames, effective_frames, mean_ms, p50_ms, inflated FROM frame_latency('e')"
+    ((frames, effective, mean_ms, p50_ms, inflated),) = rows.ask(query)
+    assert (frames, p50_ms, inflated) == (2, 10.0, False)
+    assert effective == pytest.approx(12 * 12 / (4 + 100))
+    assert mean_ms == pytest.approx((2 * 2 + 10 * 10) / 12)
+
+
+def test_summarised_frames_are_weighted_too_where_they_are_all_there_is() -> None:
+    rows = Rows()
+    run = rows.run("e")
+    rows.frame(run, "a", dur_ns=4 * MS, sample_rate=0.25)
+    rows.frame(run, "b", dur_ns=9 * MS)
+    query = "SELECT frames, mean_ms, p50_ms, p99_ms, inflated FROM frame_latency('e')"
+    assert rows.ask(query) == [(2, 5.0, 4.0, 9.0, True)]
+
+
+def test_stages_inferences_and_layers_weigh_what_their_frame_does() -> None:
+    rows = Rows()
+    run = rows.run("e")
+    for name, dur_ms, rate in (("a", 2, 1.0), ("b", 6, 1 / 3)):
+        frame = rows.frame(run, name, level="latency", sample_rate=rate)
+        rows.span(frame, "preprocess", dur_ns=dur_ms * MS)
+        rows.span(frame, "inference", dur_ns=dur_ms * MS)
+        rows.layer_span(frame, 0, dur_ns=dur_ms * MS)
+        rows.layer_span(frame, 1, dur_ns=8 * MS, op="ADD")
+    wanted = "{}, round({}, 6), mean_ms, p50_ms, p99_ms FROM "
+    expected = (2, 1.6, 5.0, 6.0, 6.0)
+    for view in ("stage_latency", "layer_latency"):
+        query = f"SELECT {wanted.format('executions', 'effective_executions')} {view}('e')"
+        assert rows.ask(query)[0] == expected
+    query = f"SELECT {wanted.format('inferences', 'effective_inferences')} inference_latency('e')"
+    assert rows.ask(query) == [expected]
+    ops = "SELECT op, round(effective_frames, 6), frame_ms, time_ratio FROM op_latency('e')"
+    assert rows.ask(ops) == [("ADD", 1.6, 8.0, 8 / 13), ("CONV_2D", 1.6, 5.0, 5 / 13)]
+
+
+def test_layers_that_only_summarised_frames_show_count_and_are_said_to_be_inflated() -> None:
+    """As in Keras, beside frames at level latency whose whole times count alone."""
+    rows = Rows()
+    run = rows.run("e")
+    rows.frame(run, "a", level="latency", dur_ns=2 * MS)
+    summarised = rows.frame(run, "b", level="summary", dur_ns=50 * MS)
+    rows.layer_span(summarised, 0, dur_ns=3 * MS, timing="eager")
+    assert rows.ask("SELECT mean_ms, inflated FROM layer_latency('e')") == [(3.0, True)]
+    assert rows.ask("SELECT mean_ms, inflated FROM frame_latency('e')") == [(2.0, False)]
+
+
+def test_layers_of_frames_at_level_latency_count_alone_where_there_are_any() -> None:
+    rows = Rows()
+    run = rows.run("e")
+    for level, dur_ms in (("latency", 2), ("summary", 7)):
+        frame = rows.frame(run, level, level=level)
+        rows.layer_span(frame, 0, dur_ns=dur_ms * MS, timing="eager")
+    query = "SELECT executions, mean_ms, inflated FROM layer_latency('e')"
+    assert rows.ask(query) == [(1, 2.0, False)]
 
 
 def test_quantiles_are_exact() -> None:
