@@ -37,7 +37,11 @@ MOST_SUMMARISED = 0.5
 can speak for all frames only if every stretch has some without."""
 
 MEMORY = 16
-"""Frames that a mean cost remembers."""
+"""Values that a mean cost remembers."""
+
+OUTLIER = 4.0
+"""Times the mean so far that one value counts at most. Where the scheduler took the processor
+away in a frame, that was a cost, and is in the balance; it says nothing of the next frame."""
 
 PAYBACK_STRETCHES = 4
 """Stretches like the last within which what was over- or underspent is made good."""
@@ -67,6 +71,8 @@ class _Mean:
         self.count = 0
 
     def add(self, value: float) -> None:
+        if self.count > 1:
+            value = min(value, OUTLIER * self.value)
         self.count = min(self.count + 1, MEMORY)
         self.value += (value - self.value) / self.count
 
@@ -84,6 +90,8 @@ class _Stretch:
     plain_ns: int = 0
     cost_ns: int = 0
     standing_ns: int = 0
+    untraced: int = 0
+    untraced_ns: int = 0
     failures: int = 0
 
 
@@ -143,25 +151,50 @@ class Budget(Sampler):
         """Count time that exray takes beside what its frames measure."""
         with self._lock:
             self._stretch.standing_ns += cost_ns
-            self._balance_ns -= cost_ns
 
     def add_frame(self, frame: FrameCost) -> None:
         """Count a frame that ended, and begin a new stretch if it was the last of this one."""
+        if frame.level == Level.OFF and frame.is_typical and not frame.naming_ns:
+            self.add_untraced(frame.plain_ns, frame.cost_ns, frame.end_ns)
+            return
         with self._lock:
-            stretch, cost_ns = self._stretch, frame.cost_ns + frame.naming_ns
-            self.last_end_ns = frame.end_ns
+            stretch = self._stretch
             stretch.frames += 1
             stretch.plain_ns += frame.plain_ns
-            stretch.cost_ns += cost_ns
-            self._balance_ns += self._share * frame.plain_ns - cost_ns
+            stretch.cost_ns += frame.cost_ns + frame.naming_ns
             if frame.is_typical:
-                self._costs[frame.level].add(frame.cost_ns)
-                if frame.level or frame.naming_ns:
-                    self._naming.add(frame.naming_ns)
+                self._naming.add(frame.naming_ns)
+                if frame.level:
+                    self._costs[frame.level].add(frame.cost_ns)
+                else:
+                    stretch.untraced += 1
+                    stretch.untraced_ns += frame.cost_ns
             if not frame.level:
                 self._untraced += 1
-            if self._is_over(stretch, frame.end_ns):
-                self._next_stretch(frame.end_ns)
+            self._end_frame(stretch, frame.end_ns)
+
+    def add_untraced(self, plain_ns: int, cost_ns: int, end_ns: int) -> None:
+        """Count a frame that went untraced, was not named by its input, and did not fail.
+
+        Args:
+            plain_ns: Its own time.
+            cost_ns: What exray took of it.
+            end_ns: Monotonic time at which it ended.
+        """
+        with self._lock:
+            stretch = self._stretch
+            stretch.frames += 1
+            stretch.plain_ns += plain_ns
+            stretch.cost_ns += cost_ns
+            stretch.untraced += 1
+            stretch.untraced_ns += cost_ns
+            self._untraced += 1
+            self._end_frame(stretch, end_ns)
+
+    def _end_frame(self, stretch: _Stretch, end_ns: int) -> None:
+        self.last_end_ns = end_ns
+        if self._is_over(stretch, end_ns):
+            self._next_stretch(end_ns)
 
     # --- the controller -------------------------------------------------------------------
 
@@ -177,6 +210,9 @@ class Budget(Sampler):
 
     def _next_stretch(self, now_ns: int) -> None:
         last = self._stretch
+        self._balance_ns += self._share * last.plain_ns - last.cost_ns - last.standing_ns
+        if last.untraced:
+            self._costs[Level.OFF].add(last.untraced_ns / last.untraced)
         self._plain_ns = last.plain_ns / last.frames
         frames = max(last.frames, STRETCH_FRAMES, round(STRETCH_NS / max(self._plain_ns, 1.0)))
         self._standing_ns = last.standing_ns / last.frames
@@ -202,7 +238,7 @@ class Budget(Sampler):
 
     def _choose_rates(self, allowance_ns: float) -> Rates:
         top, costs = self.rates.top, self._costs
-        if not any(cost.count for cost in costs.values()):
+        if not costs[Level.LATENCY].count and not costs[top].count:
             return Rates(top, 1.0, START_SUMMARISED)
         untraced_ns, naming_ns = costs[Level.OFF].value, self._naming.value
         trace_ns = max(costs[Level.LATENCY].value - untraced_ns, 1.0)

@@ -18,12 +18,13 @@ from exray.schema.records import (
 )
 
 from .capture import Array, Carrier, TensorRecorder, new_span_id_int, span_id_int
-from .current import open_frame
+from .current import current_frame, open_frame
 from .frames import RecordingFrame
 from .guard import guard
 from .level import Level
 from .recorder import Recorder
-from .untraced import UntracedFrame
+from .sampling import Rates
+from .untraced import UntracedCall, UntracedFrame
 
 Result = TypeVar("Result")
 
@@ -141,10 +142,17 @@ def trace_call(model: TracedModel, execution: Execution, call: Callable[[], Resu
         execution: Reads the inputs before the call, outputs and layers after it.
         call: The application's own call.
     """
-    frame = open_frame()
-    if frame is not None and not frame.is_recorded:
+    frame, turn = open_frame(), None
+    if frame is None:
+        sampler = model.recorder.sampler
+        rates = sampler.rates
+        if rates.by_turn:
+            if not sampler.takes_turn(rates):
+                return _call_untraced(model, execution, call)
+            turn = rates
+    elif not frame.is_recorded:
         return call()
-    inference = Inference(model, execution)
+    inference = Inference(model, execution, turn)
     start_ns: int | None = None
     with guard("begin an inference"):
         inference.begin()
@@ -158,21 +166,58 @@ def trace_call(model: TracedModel, execution: Execution, call: Callable[[], Resu
     return result
 
 
+_counting = guard("count a frame")
+
+
+def _call_untraced(model: TracedModel, execution: Execution, call: Callable[[], Result]) -> Result:
+    """Run *call* as a frame of its own that goes untraced, for next to nothing."""
+    recorder = model.recorder
+    clock_ns, rates = recorder.clock.monotonic_ns, recorder.sampler.rates
+    before_ns, place = clock_ns(), UntracedCall()
+    token = current_frame.set(place)
+    start_ns = clock_ns()
+    try:
+        result = call()
+    except BaseException as error:
+        place.close()
+        current_frame.reset(token)
+        with guard("record a failed inference"):
+            frame = UntracedFrame(recorder, rates, start_ns=start_ns).__enter__()
+            Inference(model, execution, own_frame=frame).finish(start_ns, error)
+        raise
+    end_ns = clock_ns()
+    place.close()
+    current_frame.reset(token)
+    with _counting:
+        cost_ns = start_ns - before_ns + clock_ns() - end_ns
+        recorder.sampler.add_untraced(end_ns - start_ns, cost_ns, end_ns)
+    return result
+
+
 class Inference:
     """The state of one execution between its beginning and its end.
 
     Args:
         model: The model that is executed.
         execution: Reads its tensors.
+        turn: Rates under which it was let through by turn, None where it was not.
+        own_frame: A frame of this execution alone that is open already.
     """
 
-    def __init__(self, model: TracedModel, execution: Execution) -> None:
+    def __init__(
+        self,
+        model: TracedModel,
+        execution: Execution,
+        turn: Rates | None = None,
+        own_frame: RecordingFrame | UntracedFrame | None = None,
+    ) -> None:
         self._model = model
         self._execution = execution
         self._recorder = model.recorder
         self._inputs: Seen = []
         self._frame: RecordingFrame | None = None
-        self._own_frame: RecordingFrame | UntracedFrame | None = None
+        self._turn = turn
+        self._own_frame = own_frame
 
     def clock_ns(self) -> int:
         """Return monotonic nanoseconds of the recorder's clock."""
@@ -201,8 +246,8 @@ class Inference:
         if not sampler.is_selective:
             self._open_run()
             return RecordingFrame(recorder, None, start_ns=start_ns)
-        before_ns, rates = self.clock_ns(), sampler.rates
-        had_turn = rates.by_turn and sampler.takes_turn(rates)
+        before_ns, rates = self.clock_ns(), self._turn or sampler.rates
+        had_turn = self._turn is not None or (rates.by_turn and sampler.takes_turn(rates))
         named_ns, name = before_ns, None
         if had_turn or not rates.by_turn:
             name = self._name_inputs() or new_span_id().hex()

@@ -189,5 +189,8 @@ class Sampler:
     def add_frame(self, frame: FrameCost) -> None:
         """Count a frame that ended."""
 
+    def add_untraced(self, plain_ns: int, cost_ns: int, end_ns: int) -> None:
+        """Count a frame that went untraced, was not named by its input, and did not fail."""
+
     def renew(self) -> None:
         """Begin anew in a forked child."""

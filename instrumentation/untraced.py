@@ -48,6 +48,34 @@ def new_frame(recorder: "Recorder", input_id: str | None, label: object) -> Open
     return frame
 
 
+class UntracedCall(OpenableFrame):
+    """Stands for a frame while a model that is called outside any frame goes untraced."""
+
+    __slots__ = ("_is_open",)
+
+    def __init__(self) -> None:
+        self._is_open = True
+
+    def close(self) -> None:
+        """Be over, for tasks too that were started in it."""
+        self._is_open = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the call is not over."""
+        return self._is_open
+
+    @property
+    def is_entered(self) -> bool:
+        """Whether the call is not over."""
+        return self._is_open
+
+    @property
+    def is_recorded(self) -> bool:
+        """False."""
+        return False
+
+
 class UntracedFrame(OpenableFrame):
     """A frame that is not sampled.
 
