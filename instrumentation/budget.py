@@ -24,7 +24,10 @@ STRETCH_NS = 10**9
 
 GRID = tuple(math.ldexp((1.0, math.sqrt(0.5))[odd], -half) for half in range(17) for odd in (0, 1))
 """Rates that are used: half-octaves from 1 to 2**-16.5, so that they repeat between stretches
-and runs. The lowest records a frame a minute at a thousand frames a second."""
+and runs. The lowest summarises a frame in a minute and a half at a thousand frames a second."""
+
+LEAST_TRACED = GRID[-3]
+"""Twice the lowest rate: there are frames at level latency in every stretch."""
 
 START_SUMMARISED = 2.0**-3
 """Share of the first frames that are summarised, to learn what that costs."""
@@ -252,11 +255,11 @@ class Budget(Sampler):
         if free_ns <= 0:
             self._say_too_dear(untraced_ns + self._standing_ns)
         if top <= Level.LATENCY:
-            return Rates(top, _grid(free_ns / trace_ns), by_turn=by_turn)
+            return Rates(top, max(_grid(free_ns / trace_ns), LEAST_TRACED), by_turn=by_turn)
         if trace_ns <= free_ns / 2:
             traced, left_ns = 1.0, free_ns - trace_ns
         else:
-            traced, left_ns = _grid(free_ns / 2 / trace_ns), free_ns / 2
+            traced, left_ns = max(_grid(free_ns / 2 / trace_ns), LEAST_TRACED), free_ns / 2
         affordable = left_ns / summarise_ns if costs[top].count else START_SUMMARISED
         summarised = min(traced * MOST_SUMMARISED, affordable)
         return Rates(top, traced, _grid(summarised), by_turn=by_turn)

@@ -12,6 +12,7 @@ import pytest
 import exray
 from exray.instrumentation.budget import (
     GRID,
+    LEAST_TRACED,
     MOST_FAILURES,
     START_SUMMARISED,
     STRETCH_FRAMES,
@@ -153,7 +154,8 @@ def test_a_budget_that_even_an_untraced_frame_exceeds_is_said_so(
             player.recorder.add_cost_ns(3_000)
             player.clock.move(3_000)
 
-        assert player.recorder.sampler.rates.traced == GRID[-1]
+        rates = player.recorder.sampler.rates
+        assert (rates.traced, rates.summarised) == (LEAST_TRACED, LEAST_TRACED / 2)
     (message,) = [m for m in caplog.messages if "overhead budget of 2.0%" in m]
     assert message.startswith("a frame takes 100 us, and 2.4 us more for exray")
 
@@ -210,6 +212,7 @@ def test_rates_hold_for_a_stretch_and_repeat(named: bool) -> None:
     for stretch, following in list(pairwise(stretches))[1:]:  # the first ends when costs are known
         assert len(stretch) >= STRETCH_FRAMES
         assert following[0][0] - stretch[0][0] >= STRETCH_NS
+    assert all(rates.summarised <= rates.traced / 2 for _, rates in player.rates)
     used = {rate for _, rates in player.rates for rate in (rates.traced, rates.summarised)}
     assert used <= {*GRID, START_SUMMARISED}
     assert 2 < len(used) < 16
