@@ -8,9 +8,6 @@ and the ratios to the plain run.
 Needs TensorFlow (to convert the float model) and the folder that EXRAY_TEST_DATA names.
 """
 
-import contextlib
-import io
-import os
 import shutil
 import sys
 import tempfile
@@ -22,13 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from networks import FILES, V2_KERAS, convert_to_float, data_folder
 from rich.console import Console
 from rich.table import Table
 
 import exray
 
-KERAS_MODEL = "derived/mobilenet_v2_1.0_224_dequant.keras"
-INT8_MODEL = "google-coral/tf2_mobilenet_v2_1.0_224_ptq.tflite"
 FRAMES = 60
 WARM_UP = 2
 TEXT_FRAMES = 1  # one takes seconds
@@ -46,25 +42,12 @@ class Cost:
 
 def main() -> None:
     """Measure both models and print a table for each."""
-    folder = os.environ.get("EXRAY_TEST_DATA")
-    if not folder:
-        sys.exit("EXRAY_TEST_DATA is not set; it names the folder of real networks")
+    folder = data_folder()
     warnings.filterwarnings("ignore", message="Warning: Enabling `experimental_preserve_all")
     with tempfile.TemporaryDirectory() as work:
-        float_model = convert(Path(folder, KERAS_MODEL), Path(work, "v2_float.tflite"))
-        for title, model in (("V2 float", float_model), ("V2 int8", Path(folder, INT8_MODEL))):
+        float_model = convert_to_float(folder / V2_KERAS, Path(work, "v2_float.tflite"))
+        for title, model in (("V2 float", float_model), ("V2 int8", folder / FILES["V2 int8"])):
             report(title, measure(model, Path(work)))
-
-
-def convert(keras_model: Path, target: Path) -> Path:
-    """Convert a Keras model to a float .tflite file."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import tensorflow as tf
-
-    model = tf.keras.models.load_model(keras_model, compile=False)
-    with contextlib.redirect_stdout(io.StringIO()):  # what the exporter says of its work
-        target.write_bytes(tf.lite.TFLiteConverter.from_keras_model(model).convert())
-    return target
 
 
 def measure(model: Path, work: Path) -> list[Cost]:

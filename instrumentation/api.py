@@ -25,8 +25,12 @@ from .frames import frame_in_progress
 from .guard import forget_logged, guard, log_once
 from .inference import TracedModel
 from .keras_patching import patch_keras, trace_keras_model, traced_keras_model
-from .litert import Interpreter, LiteRTModel
-from .litert_patching import attach_litert_model, is_interpreter, litert_model_of, patch_litert
+from .litert_patching import (
+    instrument_interpreter,
+    is_interpreter,
+    litert_model_of,
+    patch_litert,
+)
 from .patching import unpatch
 from .recorder import Recorder
 from .scopes import Frame, Stage
@@ -234,15 +238,16 @@ def instrument(
 ) -> Model:
     """Trace one model object that exists already, and return it.
 
-    A LiteRT or ``tf.lite`` interpreter keeps its intermediate tensors only if it was
-    constructed so; one that was not is traced at its inputs and outputs, and the log
-    says so. One that is traced already stays as it is.
+    The layers of a LiteRT or ``tf.lite`` interpreter are seen if *path* names its file and
+    exray has its native library; else it is traced at its inputs and outputs alone, and the
+    log says so. One that is traced already stays as it is.
 
     Args:
         model: An interpreter, a compiled model of LiteRT or a Keras model.
         path: Its model file; without it layers and file are unknown.
         preserved: The interpreter was constructed with
-            ``experimental_preserve_all_tensors=True``.
+            ``experimental_preserve_all_tensors=True``, which shows its layers without the
+            native library too.
         init_ns: Time that loading it took, nanoseconds.
     """
     recorder = _recorder
@@ -251,7 +256,7 @@ def instrument(
         return model
     with guard("instrument a model"):
         if is_interpreter(model):
-            _instrument_interpreter(recorder, model, path, preserved, init_ns)
+            instrument_interpreter(recorder, model, path=path, preserved=preserved, init_ns=init_ns)
         elif isinstance(model, CompiledModel):
             pass  # it is traced from the start
         elif is_compiled_model(model):
@@ -267,34 +272,6 @@ def instrument(
             )
             raise UsageError(msg)
     return model
-
-
-def _instrument_interpreter(
-    recorder: Recorder,
-    interpreter: Interpreter,
-    path: str | os.PathLike[str] | None,
-    preserved: bool,
-    init_ns: int | None,
-) -> None:
-    if litert_model_of(interpreter) is not None:
-        return
-    if recorder.keeping.has_layers and not (preserved and path):
-        log_once(
-            "instrument boundary",
-            "this Interpreter exists already, and keeps its layers' tensors only if told so at "
-            "construction: its inputs, outputs and times are recorded, its layers are not. For "
-            "layers, construct it after exray.configure(), or with "
-            "experimental_preserve_all_tensors=True and exray.instrument(interpreter, "
-            "path='model.tflite', preserved=True).",
-        )
-    traced = LiteRTModel(
-        recorder,
-        interpreter,
-        content=path,
-        preserved=preserved,
-        init_ns=init_ns,
-    )
-    attach_litert_model(interpreter, traced)
 
 
 def run_of(model: object) -> Run | None:

@@ -75,7 +75,7 @@ class LiteRTModel(TracedModel, Execution):
         content: The model file, or its bytes; None where it is not known.
         preserved: Whether the interpreter was constructed with preserved tensors.
         probe: Its native probe; None where it has none.
-        shadow: Where frames are repeated to be summarised; None where they need not be.
+        shadow: Where frames are repeated to be summarised, if a delegate fuses operators.
         options: Constructor arguments, None where nobody saw them.
         init_ns: Time that the construction took.
     """
@@ -98,6 +98,8 @@ class LiteRTModel(TracedModel, Execution):
         self._probe = probe
         self._shadow = shadow
         self._recording: Recording | None = None
+        self._is_fused = False
+        """Whether a delegate made one node of several operators, whose tensors nobody sees."""
         self._inputs: Seen = []
         self._init_ns = init_ns
         self._kernels = None if options is None else kernels_from_options(options)
@@ -178,7 +180,7 @@ class LiteRTModel(TracedModel, Execution):
         """Let the probe record the invocation that follows."""
         self._recording = None
         if self._probe is not None and self._layers is not None:
-            in_place = summarises and self._shadow is None and not self._needs_arrays
+            in_place = summarises and not self._is_fused and not self._needs_arrays
             self._probe.begin(Mode.SUMMARY if in_place else Mode.TIMES, family)
 
     def end(self) -> int:
@@ -249,7 +251,9 @@ class LiteRTModel(TracedModel, Execution):
     ) -> LayerBlock | None:
         """Summarise every operator's outputs; None where nothing tells them."""
         recording, self._recording = self._recording, None
-        if self._shadow is not None and not self._needs_arrays:
+        if recording is not None:
+            self._is_fused = bool((recording.layout.nodes["replaced"] > 1).any())
+        if self._is_fused and self._shadow is not None and not self._needs_arrays:
             output = self.read(int(self.details("output")[0]["index"]))
             arrays = [array for _, array in self._inputs]
             recording = self._shadow.run(arrays, output, family) or recording

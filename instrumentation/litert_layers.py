@@ -1,7 +1,7 @@
 """What the native probe saw of an interpreter, as layers and tensors of its model file."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -14,6 +14,7 @@ from .capture import Carrier, TensorRecorder
 from .graph import TfliteGraph, TfliteOutput
 from .inference import layout_of
 from .probe import Layout, Recording, Rows
+from .xnnpack_operators import match
 
 DTYPES: Mapping[int, str] = {
     1: "float32",
@@ -39,6 +40,9 @@ DTYPES: Mapping[int, str] = {
 }
 """Names of the values of TfliteType."""
 
+DELEGATE_OPERATOR = 8
+"""Event of an operator inside a delegate: tflite::Profiler::EventType."""
+
 NO_LAYER = -1
 """Stands for a node, or an operator, that is not of one layer alone."""
 
@@ -61,7 +65,10 @@ class _Pattern:
     Args:
         sites: Of the layer block.
         site_of_row: Site of each of its rows.
-        timed_ops: Operator of each of its first rows; what follows has no time.
+        timed_ops: Operator of each of its first rows.
+        timed_events: Event of each of the rows that follow; what comes after has no time.
+        first_events: The first event of the same operator, for each of those.
+        extra_events: Events of operators that the delegate added.
         kept: Tensors that belong to a layer.
         row_of_tensor: Layer row of each of those.
         further: Those among them that are not their layer's first output.
@@ -71,6 +78,9 @@ class _Pattern:
     sites: Sequence[LayerSite]
     site_of_row: NDArray[np.int32]
     timed_ops: Indices
+    timed_events: Indices
+    first_events: Indices
+    extra_events: Indices
     kept: Indices
     row_of_tensor: Indices
     further: Indices
@@ -111,14 +121,23 @@ class ProbedLayers:
         rows["span_id"] = new_span_ids(len(rows))
         rows["start_ns"], rows["dur_ns"] = inference.start_ns, -1
         timed = slice(len(pattern.timed_ops))
-        starts_ns = recording.ops["start_ns"]
-        rows["start_ns"][timed] += starts_ns[pattern.timed_ops] - starts_ns[0]
+        starts_ns = recording.ops["start_ns"] - recording.ops["start_ns"][0]
+        rows["start_ns"][timed] += starts_ns[pattern.timed_ops]
         rows["dur_ns"][timed] = recording.ops["dur_ns"][pattern.timed_ops]
+        if len(pattern.timed_events):
+            _put_events(rows[len(pattern.timed_ops) :], starts_ns, recording.events, pattern)
         if len(pattern.kept):
             tensors = recording.tensors[pattern.kept]
             _put_spans(tensors, rows[pattern.row_of_tensor], pattern.further, inference)
             recorder.add_rows(pattern.tensor_sites, tensors)
         return LayerBlock(pattern.sites, rows)
+
+    def extra(self, recording: Recording) -> tuple[int, int]:
+        """Return how many operators a delegate added of its own, and their time, ns."""
+        if self._pattern is None or not len(self._pattern.extra_events):
+            return 0, 0
+        durs_us = recording.events["dur_us"][self._pattern.extra_events]
+        return len(durs_us), int(durs_us.sum()) * 1000
 
     def _pattern_of(self, recording: Recording, recorder: TensorRecorder) -> _Pattern:
         key = (
@@ -126,6 +145,7 @@ class ProbedLayers:
             recorder.keeping,
             recording.ops["node"].tobytes(),
             recording.tensors["site"].tobytes(),
+            len(recording.events),
         )
         pattern = self._pattern
         if pattern is None or key != self._pattern_key:
@@ -136,6 +156,16 @@ class ProbedLayers:
             pattern = self._pattern = self._places.pattern(recording, recorder)
             self._pattern_key = key
         return pattern
+
+
+def _put_events(rows: Rows, starts_ns: NDArray[np.int64], events: Rows, pattern: _Pattern) -> None:
+    """Let the operators of a partition follow each other from its start on."""
+    durs_ns = events["dur_us"] * 1000
+    before_ns = np.cumsum(durs_ns) - durs_ns
+    timed, first = pattern.timed_events, pattern.first_events
+    inside = slice(len(timed))
+    rows["start_ns"][inside] += starts_ns[events["op"][timed]] + before_ns[timed] - before_ns[first]
+    rows["dur_ns"][inside] = durs_ns[timed]
 
 
 def with_times(
@@ -180,6 +210,16 @@ def _rows_of(rows: Rows) -> Iterator[np.void]:
         yield row
 
 
+@dataclass(slots=True)
+class _Claims:
+    """Layers with the event, and its partition's first one, that tells their time; extras."""
+
+    layers: list[int] = field(default_factory=list[int])
+    numbers: list[int] = field(default_factory=list[int])
+    first: list[int] = field(default_factory=list[int])
+    extra: list[int] = field(default_factory=list[int])
+
+
 class _Places:
     """Which layer each node and each slot of a layout is of."""
 
@@ -188,14 +228,14 @@ class _Places:
         self._written = graph.written
         ops = graph.graph.ops
         self._layer_of = {(op.subgraph_index, op.layer_index): i for i, op in enumerate(ops)}
-        timings = ("probe", "none")
+        timings = ("probe", "none", "xnnpack")
         self._sites = tuple(
             LayerSite(op.layer_index, op.layer_name, op.op, op.subgraph_index, timing)
             for timing in timings
             for op in ops
         )
-        self._untimed = len(ops)
-        """Where the sites begin whose layers have no time."""
+        self._untimed, self._from_events = len(ops), 2 * len(ops)
+        """Where the sites begin of layers without a time, and of those that XNNPACK timed."""
         self._layer_of_node = {
             (int(node["subgraph"]), int(node["node"])): self._layer_of_row(node)
             for node in _rows_of(layout.nodes)
@@ -232,6 +272,10 @@ class _Places:
         timed_ops = [i for i, layer in enumerate(layers) if layer != NO_LAYER]
         row_of_op = {op: row for row, op in enumerate(timed_ops)}
         layer_of_row = [layers[op] for op in timed_ops]
+        events = self._events(recording)
+        row_of_layer = {layer: len(layer_of_row) + i for i, layer in enumerate(events.layers)}
+        layer_of_row += [self._from_events + layer for layer in events.layers]
+        timed_count = len(layer_of_row)
         untimed: dict[int, int] = {}
         kept: list[int] = []
         row_of_tensor: list[int] = []
@@ -245,9 +289,12 @@ class _Places:
                 continue
             if 0 <= op < len(layers) and layers[op] == layer:
                 row = row_of_op[op]
+            elif layer in row_of_layer:
+                row = row_of_layer[layer]
+                layer += self._from_events
             else:  # of a delegate that took several operators at once
                 layer += self._untimed
-                row = untimed.setdefault(layer, len(timed_ops) + len(untimed))
+                row = untimed.setdefault(layer, timed_count + len(untimed))
             if output.position:
                 further.append(len(kept))
             kept.append(number)
@@ -259,11 +306,46 @@ class _Places:
             [self._sites[layer] for layer in numbers],
             np.array([numbers[layer] for layer in layer_of_row], np.int32),
             np.array(timed_ops, np.intp),
+            np.array(events.numbers, np.intp),
+            np.array(events.first, np.intp),
+            np.array(events.extra, np.intp),
             np.array(kept, np.intp),
             np.array(row_of_tensor, np.intp),
             np.array(further, np.intp),
             tensor_sites,
         )
+
+    def _events(self, recording: Recording) -> "_Claims":
+        """Return which layers the events of a recording are of."""
+        claims = _Claims()
+        nodes = {(int(n["subgraph"]), int(n["node"])): n for n in _rows_of(self.layout.nodes)}
+        kinds = recording.events["type"]
+        for op in _rows_of(recording.ops[recording.ops["events"] > 0]):
+            subgraph = int(op["subgraph"])
+            node = nodes.get((subgraph, int(op["node"])))
+            if node is None or node["replaced"] < 2:
+                continue
+            first = int(op["first_event"])
+            numbers = [
+                number
+                for number in range(first, first + int(op["events"]))
+                if kinds[number] == DELEGATE_OPERATOR
+            ]
+            replaced = self.layout.replaced[node["first_replaced"] :][: node["replaced"]].tolist()
+            layers = [self._layer_of.get((subgraph, index), NO_LAYER) for index in replaced]
+            names = ["" if layer == NO_LAYER else self._sites[layer].op for layer in layers]
+            tags = [
+                bytes(recording.events["tag"][number]).decode("utf-8", "replace")
+                for number in numbers
+            ]
+            for number, claim in zip(numbers, match(names, tags), strict=True):
+                if claim < 0 or layers[claim] == NO_LAYER:
+                    claims.extra.append(number)
+                else:
+                    claims.layers.append(layers[claim])
+                    claims.numbers.append(number)
+                    claims.first.append(numbers[0])
+        return claims
 
     def _tensor_site(self, slot: int, output: TfliteOutput, layer: LayerSite) -> TensorSite:
         row, tensor = self.layout.slots[slot], output.tensor

@@ -16,7 +16,7 @@ from .inference import trace_call
 from .litert import Interpreter, LiteRTModel
 from .litert_identity import kernels_from_options
 from .litert_probe import CapturePlan, LiteRTProbe, has_native_library, make_probe, plan_capture
-from .litert_shadow import Make, Shadow
+from .litert_shadow import Shadow
 from .litert_signature import SignatureExecution
 from .patching import FindRecorder, is_untraced, patch_when_imported, replace_method, untraced
 from .preserve_warning import without_preserve_warning
@@ -179,15 +179,54 @@ def _trace(
         content=content or (Path(os.fsdecode(path)) if path else None),
         preserved=preserved,
         probe=probe,
-        shadow=Shadow(_shadow_maker(interpreter, options)) if plan.shadow and probe else None,
+        shadow=_make_shadow(interpreter, options) if plan.shadow and probe else None,
         options=options,
         init_ns=init_ns,
     )
     attach_litert_model(interpreter, model)
 
 
-def _shadow_maker(interpreter: Any, options: Mapping[str, Any]) -> Make:
-    """Return what constructs a second interpreter of the same model, with the same options."""
+def instrument_interpreter(
+    recorder: Recorder,
+    interpreter: Any,
+    *,
+    path: str | os.PathLike[str] | None,
+    preserved: bool,
+    init_ns: int | None,
+) -> None:
+    """Trace an interpreter that exists already; arguments of `exray.instrument()`."""
+    if litert_model_of(interpreter) is not None:
+        return
+    probe: LiteRTProbe | None = None
+    if path is not None and has_native_library():
+        probe = make_probe(interpreter.__class__, CapturePlan(probe=True, late=True))
+        if probe is not None:
+            probe.apply(interpreter)
+    has_layers = path is not None and (probe is not None or preserved)
+    if recorder.keeping.has_layers and not has_layers:
+        log_once(
+            "instrument boundary",
+            "this Interpreter exists already: its inputs, outputs and times are recorded, its "
+            "layers are not. For layers, construct it after exray.configure(), or name its file: "
+            "exray.instrument(interpreter, path='model.tflite'). Without exray's native library "
+            "it must be constructed with experimental_preserve_all_tensors=True, and "
+            "preserved=True say so.",
+        )
+    options = {"model_path": str(path)}
+    traced = LiteRTModel(
+        recorder,
+        interpreter,
+        content=path,
+        preserved=preserved,
+        probe=probe,
+        shadow=None if probe is None else _make_shadow(interpreter, options),
+        init_ns=init_ns,
+    )
+    attach_litert_model(interpreter, traced)
+
+
+def _make_shadow(interpreter: Any, options: Mapping[str, Any]) -> Shadow:
+    """Return a second interpreter of the same model, with the same options, to be made."""
     kind = runtime_class_of(interpreter.__class__)
     chosen = {name: value for name, value in options.items() if name not in ("self", DELEGATES)}
 
@@ -201,7 +240,7 @@ def _shadow_maker(interpreter: Any, options: Mapping[str, Any]) -> Make:
         probe.allocated(shadow)
         return shadow, probe
 
-    return make
+    return Shadow(make)
 
 
 def runtime_class_of(kind: type) -> Any:

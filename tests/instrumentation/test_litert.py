@@ -17,6 +17,7 @@ from exray.instrumentation.api import run_of
 from exray.instrumentation.capture import span_id_int
 from exray.instrumentation.guard import forget_logged
 from exray.instrumentation.litert import quantization_from_details
+from exray.instrumentation.native_library import native_library
 from exray.instrumentation.patching import untraced
 from exray.schema.identity import tensor_hash
 from exray.schema.quantization import dequantize
@@ -205,6 +206,7 @@ def test_each_further_output_of_an_operator_is_a_child_span_of_it() -> None:
     sink = MemorySink()
     with recording(sink):
         interpreter = make_interpreter(SPLIT)
+        interpreter.set_tensor(interpreter.get_input_details()[1]["index"], np.zeros((1, 4), "f"))
         run(interpreter, np.array([[1, 2, 3, 4]], np.float32))
 
     layers = seen_tensors(sink.frames[0], "layer")
@@ -252,8 +254,9 @@ def test_without_preserved_tensors_no_intermediate_is_ever_read(
         interpreter.invoke()
 
     assert set(read) == {detail["index"] for detail in edge}
-    assert sink.frames[0].inferences[0].layers is None
-    assert seen_tensors(sink.frames[0], "layer") == []
+    if native_library().handle is None:
+        assert sink.frames[0].inferences[0].layers is None
+        assert seen_tensors(sink.frames[0], "layer") == []
 
 
 def test_at_level_latency_tensors_are_neither_preserved_nor_read() -> None:
@@ -396,8 +399,27 @@ def test_a_file_without_a_readable_graph_is_still_named_by_its_hash(
 # --- interpreters that exist already ------------------------------------------------------
 
 
-def test_an_interpreter_that_exists_already_is_traced_at_its_edge_and_the_log_says_why(
-    caplog: pytest.LogCaptureFixture,
+@pytest.mark.parametrize("kernels", ["AUTO", "BUILTIN_REF", "BUILTIN_WITHOUT_DEFAULT_DELEGATES"])
+def test_an_interpreter_that_exists_already_is_traced_layer_by_layer(
+    kernels: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    sink = MemorySink()
+    interpreter = make_interpreter(experimental_op_resolver_type=resolver(kernels))
+    plain = run(interpreter, make_input())
+    with recording(sink):
+        exray.instrument(interpreter, path=FLOAT)
+        outputs = [run(interpreter, make_input()) for _ in range(3)]
+
+    assert [output.tobytes() for output in outputs] == [plain.tobytes()] * 3
+    for frame in sink.frames:
+        layers = [site.layer for site, _ in seen_tensors(frame, "layer")]
+        assert [layer.op for layer in layers if layer is not None] == TINY_LAYERS
+        assert {layer.timing for layer in layers if layer is not None} == {"probe"}
+    assert caplog.messages == []
+
+
+def test_without_the_native_library_one_that_exists_already_is_traced_at_its_edge(
+    without_native_library: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     sink, interpreter = MemorySink(), make_interpreter()
     with recording(sink):
@@ -407,8 +429,7 @@ def test_an_interpreter_that_exists_already_is_traced_at_its_edge_and_the_log_sa
     (frame,) = sink.frames
     assert {site.role for site, _ in seen_tensors(frame)} == {"input", "output"}
     assert frame.run.model_name == "tiny_float"
-    (message,) = caplog.messages
-    assert "preserved=True" in message
+    assert "preserved=True" in caplog.messages[-1]
 
 
 def test_one_that_was_constructed_with_preserved_tensors_is_traced_layer_by_layer(

@@ -176,6 +176,7 @@ def test_two_interpreters_on_two_threads_keep_apart() -> None:
 
 def test_each_output_of_an_operator_has_a_row() -> None:
     interpreter, probe = make_probed(SPLIT)
+    interpreter.set_tensor(interpreter.get_input_details()[1]["index"], np.zeros((1, 4), "f"))
     recording = record(interpreter, probe, np.array([[1, 2, 3, 4]], np.float32))
     (split,) = [op for op in range(len(recording.ops)) if _rows_of(recording, op) == 2]
     sums = [row["sum"] for row in recording.tensors if row["parent_span_id"] == split]

@@ -1,0 +1,255 @@
+"""What the native probe costs an application, invocation by invocation.
+
+For each network and kernel family, a plain and a recorded interpreter are invoked in turn,
+so that whatever else the machine does falls on both. Printed are, at level `latency`, the
+ratio of the medians as measured inside the invocation, and what the Python frame around it
+takes; at level `summary` on builtin kernels the time that statistics and sketch take for
+each element; with the default budget the mean overhead of all frames; and the resident
+memory of a process that summarises against one that does not.
+
+    python benchmarks/overhead.py [--invocations 200] [--only V2]
+"""
+
+import argparse
+import gc
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from networks import FILES, V2_KERAS, convert_to_float, data_folder, random_input
+from rich.console import Console
+from rich.table import Table
+
+from exray.instrumentation import api
+from exray.instrumentation.config import resolve
+from exray.instrumentation.recorder import Recorder
+from exray.schema.records import FrameRecord, Graph, Run
+
+KERNELS = {"xnnpack": "AUTO", "builtin": "BUILTIN_WITHOUT_DEFAULT_DELEGATES"}
+
+WARM_UP = 10
+
+MEMORY_FRAMES = 30
+
+BUDGET_FACTOR = 10
+"""A budget is kept over many frames: this many times the other measurements' invocations."""
+
+
+@dataclass
+class LastFrame:
+    """Keeps what the measurements need of the frames, and lets the rest go."""
+
+    frame: FrameRecord | None = None
+    inside_ns: list[int] = field(default_factory=list[int])
+    levels: dict[str, int] = field(default_factory=dict[str, int])
+
+    def add_run(self, run: Run) -> None:
+        """Forget it."""
+
+    def add_graph(self, graph: Graph) -> None:
+        """Forget it."""
+
+    def add_metrics(self, metrics: object) -> None:
+        """Forget them."""
+
+    def add_frame(self, frame: FrameRecord) -> None:
+        """Keep the newest frame, and the time of every inference."""
+        self.frame = frame
+        self.levels[frame.level] = self.levels.get(frame.level, 0) + 1
+        self.inside_ns += [inference.dur_ns for inference in frame.inferences]
+
+    def flush(self, timeout_s: float) -> bool:
+        """Return True: there is nothing to write."""
+        return True
+
+    def shutdown(self) -> None:
+        """Do nothing."""
+
+
+def start_recording(level: str, sampling: str) -> LastFrame:
+    """Record from here on as `exray.configure()` does, into memory."""
+    sink = LastFrame()
+    config = resolve(build="bench", level=level, lake="unused", sampling=sampling)
+    api.start(Recorder(config, sink))
+    return sink
+
+
+def make_interpreter(model: Path, kernels: str) -> Any:
+    """Return an interpreter of one thread that is ready to run."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    interpreter = Interpreter(
+        str(model), num_threads=1, experimental_op_resolver_type=OpResolverType[KERNELS[kernels]]
+    )
+    interpreter.allocate_tensors()
+    for detail in interpreter.get_input_details():
+        interpreter.set_tensor(detail["index"], random_input(detail))
+    for _ in range(WARM_UP):
+        interpreter.invoke()
+    return interpreter
+
+
+@dataclass
+class Pair:
+    """Nanoseconds of the plain and of the recorded invocations, taken in turn."""
+
+    plain_ns: list[int]
+    recorded_ns: list[int]
+
+
+def in_turn(plain: Any, recorded: Any, count: int) -> Pair:
+    """Invoke both *count* times each."""
+    pair = Pair([], [])
+    gc.collect()
+    for _ in range(count):
+        for interpreter, spent in ((plain, pair.plain_ns), (recorded, pair.recorded_ns)):
+            start_ns = time.perf_counter_ns()
+            interpreter.invoke()
+            spent.append(time.perf_counter_ns() - start_ns)
+    return pair
+
+
+def measure(model: Path, kernels: str, count: int) -> dict[str, str]:
+    """Return one row of the table."""
+    plain = make_interpreter(model, kernels)
+    row: dict[str, str] = {}
+
+    sink = start_recording("latency", "all")
+    recorded = make_interpreter(model, kernels)
+    sink.inside_ns.clear()
+    pair = in_turn(plain, recorded, count)
+    api.shutdown()
+    plain_us = statistics.median(pair.plain_ns) / 1e3
+    inside_us = statistics.median(sink.inside_ns) / 1e3
+    around = [
+        whole - inside for whole, inside in zip(pair.recorded_ns, sink.inside_ns, strict=True)
+    ]
+    row["plain us"] = f"{plain_us:.0f}"
+    row["latency ratio"] = f"{inside_us / plain_us:.3f}"
+    row["frame us"] = f"{statistics.median(around) / 1e3:.0f}"
+
+    sink = start_recording("summary", "all")
+    recorded = make_interpreter(model, kernels)
+    sink.inside_ns.clear()
+    pair = in_turn(plain, recorded, max(count // 4, 20))
+    row["summary ms"] = f"{statistics.median(pair.recorded_ns) / 1e6:.2f}"
+    row["ns per element"] = per_element(recorded, sink) if kernels == "builtin" else "-"
+    api.shutdown()
+
+    sink = start_recording("summary", "budget")
+    recorded = make_interpreter(model, kernels)
+    pair = in_turn(plain, recorded, count * BUDGET_FACTOR)
+    api.shutdown()
+    overhead = sum(pair.recorded_ns) / sum(pair.plain_ns) - 1
+    row["budget: mean overhead"] = f"{overhead:+.1%}"
+    row["summarised"] = str(sink.levels.get("summary", 0))
+    return row
+
+
+def per_element(interpreter: Any, sink: LastFrame) -> str:
+    """Return what one element's statistics, sketch and hash take, from twenty frames."""
+    from exray.instrumentation.litert_patching import litert_model_of
+
+    model = litert_model_of(interpreter)
+    assert model is not None
+    spent: list[int] = []
+    end = model.end
+
+    def watch() -> int:
+        spent.append(end())
+        return spent[-1]
+
+    model.end = watch  # type: ignore[method-assign]
+    for _ in range(20):
+        interpreter.invoke()
+    assert sink.frame is not None and sink.frame.inferences[0].tensors is not None
+    block = sink.frame.inferences[0].tensors
+    layers = [i for i, row in enumerate(block.rows) if block.sites[row["site"]].role == "layer"]
+    elements = int(block.rows["count"][layers].sum())
+    return f"{statistics.median(spent) / elements:.2f}"
+
+
+# --- memory ------------------------------------------------------------------------------
+
+
+def resident_kb(model: Path, level: str) -> int:
+    """Return the resident set of a process of its own after some frames, kilobytes."""
+    command = [sys.executable, __file__, "--memory-of", str(model), "--level", level]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return int(done.stdout.split()[-1])
+
+
+def print_resident(model: Path, level: str) -> None:
+    """Run some frames on builtin kernels and print what the process then holds."""
+    if level != "off":
+        start_recording(level, "all")
+    interpreter = make_interpreter(model, "builtin")
+    for _ in range(MEMORY_FRAMES):
+        interpreter.invoke()
+    gc.collect()
+    status = Path("/proc/self/status").read_text()
+    print(next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS")))
+
+
+# --- tables ------------------------------------------------------------------------------
+
+
+def main() -> None:
+    """Measure every network in both kernel families and print tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--invocations", type=int, default=200)
+    parser.add_argument("--only", default="", help="networks whose name contains this")
+    parser.add_argument("--memory-of", help=argparse.SUPPRESS)
+    parser.add_argument("--level", default="off", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.memory_of:
+        print_resident(Path(options.memory_of), options.level)
+        return
+    folder = data_folder()
+    with tempfile.TemporaryDirectory() as work:
+        models = {name: folder / file for name, file in FILES.items()}
+        if options.only in "V2 float":
+            v2 = convert_to_float(folder / V2_KERAS, Path(work, "v2_float.tflite"))
+            models = {"V2 float": v2, **models}
+        chosen = {name: path for name, path in models.items() if options.only in name}
+        report_times(chosen, options.invocations)
+        report_memory(chosen)
+
+
+def report_times(models: dict[str, Path], count: int) -> None:
+    """Print a row for each network and kernel family."""
+    console = Console(width=150)
+    table = Table(title=f"{count} invocations of each, in turn; one thread", title_justify="left")
+    columns: list[str] = []
+    for name, model in models.items():
+        for kernels in KERNELS:
+            row = measure(model, kernels, count)
+            if not columns:
+                columns = list(row)
+                for column in ("network", "kernels", *columns):
+                    table.add_column(column, justify="left" if column[0] in "nk" else "right")
+            table.add_row(name, kernels, *row.values())
+            print(name, kernels, row, file=sys.stderr)
+    console.print(table)
+
+
+def report_memory(models: dict[str, Path]) -> None:
+    """Print what a process holds that summarises every frame, on builtin kernels."""
+    table = Table(title="resident set, builtin kernels, MB", title_justify="left")
+    for column in ("network", "plain", "level summary", "difference"):
+        table.add_column(column, justify="right")
+    for name, model in models.items():
+        plain, summary = resident_kb(model, "off") / 1024, resident_kb(model, "summary") / 1024
+        table.add_row(name, f"{plain:.1f}", f"{summary:.1f}", f"{summary - plain:+.1f}")
+    Console(width=100).print(table)
+
+
+if __name__ == "__main__":
+    main()
