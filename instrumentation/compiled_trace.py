@@ -31,12 +31,10 @@ from .inference import Execution, Seen, TracedModel, layout_of
 from .litert import MOST_SITES
 from .litert_identity import UNKNOWN, ModelFile, model_file
 from .recorder import Recorder
+from .xnnpack_operators import extra_metrics
 
 RUNTIME = "litert-compiled"
 """Runtime of a compiled model: an interpreter of the same version takes other times."""
-
-EXTRA_COUNT, EXTRA_NS = "exray.profiler.extra_count", "exray.profiler.extra_ns"
-"""Metrics of a run: how many events no operator of the graph claims, and their time."""
 
 
 class Profiler:
@@ -316,8 +314,4 @@ class CompiledExecution(Execution):
         extra_ns = plan.extra_ns(events)
         if not len(extra_ns):
             return ()
-        count, total_ns = float(len(extra_ns)), float(extra_ns.sum())
-        return (
-            MetricRecord(name=EXTRA_COUNT, value=count, time_ns=self._end_ns),
-            MetricRecord(name=EXTRA_NS, value=total_ns, time_ns=self._end_ns, unit="ns"),
-        )
+        return extra_metrics(len(extra_ns), int(extra_ns.sum()), self._end_ns)

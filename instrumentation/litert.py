@@ -18,6 +18,7 @@ from exray.schema.records import (
     Graph,
     LayerBlock,
     LayerSite,
+    MetricRecord,
     Quantization,
     Run,
     TensorSite,
@@ -42,6 +43,7 @@ from .litert_shadow import Shadow
 from .probe import Mode, Recording
 from .recorder import Recorder
 from .tflite_file import TfliteTensor
+from .xnnpack_operators import extra_metrics
 
 MOST_SITES = 10_000
 """Places remembered of a model: one whose shapes vary with each input has no end of them."""
@@ -98,6 +100,7 @@ class LiteRTModel(TracedModel, Execution):
         self._probe = probe
         self._shadow = shadow
         self._recording: Recording | None = None
+        self._extra = 0, 0
         self._is_fused = False
         """Whether a delegate made one node of several operators, whose tensors nobody sees."""
         self._inputs: Seen = []
@@ -266,12 +269,19 @@ class LiteRTModel(TracedModel, Execution):
         recording, self._recording = self._recording, None
         return self._block(recording, TensorRecorder(), inference)
 
+    def read_metrics(self) -> Sequence[MetricRecord]:
+        """Return how many operators XNNPACK added of its own, and their time."""
+        (count, dur_ns), self._extra = self._extra, (0, 0)
+        return extra_metrics(count, dur_ns, self.recorder.clock.now_ns()) if count else ()
+
     def _block(
         self, recording: Recording | None, recorder: TensorRecorder, inference: Carrier
     ) -> LayerBlock | None:
         if recording is None or self._layers is None or not len(recording.ops):
             return None
-        return self._layers.block(recording, recorder, inference)
+        block = self._layers.block(recording, recorder, inference)
+        self._extra = self._layers.extra(recording)
+        return block
 
     def _read_preserved(
         self,

@@ -9,6 +9,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from exray.schema.records import MetricRecord
+
+EXTRA_COUNT, EXTRA_NS = "exray.profiler.extra_count", "exray.profiler.extra_ns"
+"""Metrics of a frame: how many events no operator of the graph claims, and their time."""
+
 _NAMES: Mapping[str, str] = {
     "ADD": "Add",
     "AVERAGE_POOL_2D": "Average Pooling, Mean, Copy",
@@ -93,3 +98,17 @@ def match(ops: Sequence[str], tags: Sequence[str]) -> list[int]:
         else:
             j += 1
     return claims
+
+
+def extra_metrics(count: int, dur_ns: int, time_ns: int) -> tuple[MetricRecord, MetricRecord]:
+    """Return the metrics of what XNNPACK reports beyond the graph's operators.
+
+    Args:
+        count: How many such events there were.
+        dur_ns: Their time together.
+        time_ns: When, since 1970.
+    """
+    return (
+        MetricRecord(name=EXTRA_COUNT, value=float(count), time_ns=time_ns),
+        MetricRecord(name=EXTRA_NS, value=float(dur_ns), time_ns=time_ns, unit="ns"),
+    )

@@ -1,7 +1,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-import pytest
 from numpy.typing import NDArray
 
 from exray.instrumentation.compiled_events import (
@@ -12,7 +11,6 @@ from exray.instrumentation.compiled_events import (
     OPERATOR,
     PHASE,
     EventPlan,
-    match,
     plan_events,
 )
 from exray.schema.records import LayerSite
@@ -189,35 +187,3 @@ def test_a_plan_fits_every_run_that_reports_the_same_and_no_other() -> None:
     assert plan_of_one.fits(events_of(inside("Add (ND)", 9, 0), inside("Clamp (NC)", 1, 1))[0])
     assert not plan_of_one.fits(events_of(one[0])[0])
     assert not plan_of_one.fits(events_of(one[0], inside("Add (ND)", 2, 0))[0])
-
-
-@pytest.mark.parametrize(
-    ("op", "tag"),
-    [
-        ("CONV_2D", "Fully Connected (NC, QS8, QC8W) GEMM"),
-        ("DEPTHWISE_CONV_2D", "Convolution (NHWC, QC8) DWConv"),
-        ("AVERAGE_POOL_2D", "Average Pooling (NHWC, F32) Average Pooling"),
-        ("MEAN", "Mean (ND) Reduce2"),
-        ("MUL", "Square (NC)"),
-        ("CONCATENATION", "Copy (NC, X32)"),
-        ("RESIZE_BILINEAR", "Resize Bilinear (NHWC)"),
-        ("HARD_SWISH", "HardSwish (NC)"),
-        ("TANH", "TanH (NC)"),
-    ],
-)
-def test_an_operator_is_known_by_xnnpacks_name_for_it(op: str, tag: str) -> None:
-    assert match([op], [tag]) == [0]
-
-
-@pytest.mark.parametrize(("op", "tag"), [("CONV_2D", "Add (ND)"), ("ADD", "Clamp (NC)")])
-def test_an_operator_of_another_kind_is_not_taken_for_it(op: str, tag: str) -> None:
-    assert match([op], [tag]) == [-1]
-
-
-def test_as_many_operators_are_matched_as_order_and_kind_allow() -> None:
-    ops = ["ADD", "MUL", "ADD"]
-
-    assert match(ops, ["Multiply (ND)", "Add (ND)"]) == [1, 2]
-    assert match(ops, ["Add (ND)", "Add (ND)"]) == [0, 2]
-    assert match(ops, []) == []
-    assert match([], ["Add (ND)"]) == [-1]

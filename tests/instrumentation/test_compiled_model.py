@@ -13,9 +13,10 @@ import pytest
 import exray
 from exray.instrumentation import api
 from exray.instrumentation.compiled_capi import Handle
-from exray.instrumentation.compiled_trace import EXTRA_COUNT, EXTRA_NS, Profiler
+from exray.instrumentation.compiled_trace import Profiler
 from exray.instrumentation.guard import forget_logged
 from exray.instrumentation.patching import untraced
+from exray.instrumentation.xnnpack_operators import EXTRA_COUNT, EXTRA_NS
 from exray.litert import CompiledModel, Environment, TensorBuffer
 from exray.schema.errors import UsageError
 from exray.schema.records import FrameRecord, InferenceRecord
