@@ -105,7 +105,7 @@ class OTLPExporter:
         graphs = self._described.missing()
         for body in self._encoder.logs(batch.runs, graphs, time.time_ns()):
             yield "logs", body
-        for body in self._encoder.metrics(batch.frames):
+        for body in self._encoder.metrics(batch.frames, batch.metrics):
             yield "metrics", body
         for body in self._encoder.traces(batch.frames, batch.spans):
             yield "traces", body

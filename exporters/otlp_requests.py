@@ -112,16 +112,23 @@ class RequestEncoder:
         if records:
             yield self._request(records)
 
-    def metrics(self, frames: Iterable[FrameRecord]) -> Iterator[bytes]:
-        """Yield ``ExportMetricsServiceRequest`` messages: the numbers recorded with frames.
+    def metrics(
+        self, frames: Iterable[FrameRecord], metrics: Iterable[MetricRecord] = ()
+    ) -> Iterator[bytes]:
+        """Yield ``ExportMetricsServiceRequest`` messages: numbers with frames and outside them.
 
-        Each is a gauge whose exemplar names trace and frame.
+        Each is a gauge; an exemplar names trace and frame where there is one.
         """
         gauges = [
             _Scoped(frame.run, OWN_SCOPE, [_gauge(metric, frame) for metric in frame.metrics])
             for frame in frames
             if frame.metrics
         ]
+        outside: dict[bytes, tuple[Run, list[Buffer]]] = {}
+        for metric in metrics:
+            run = metric.run or UNKNOWN_RUN
+            outside.setdefault(run.run_id, (run, []))[1].append(_gauge(metric))
+        gauges += [_Scoped(run, OWN_SCOPE, records) for run, records in outside.values()]
         if gauges:
             yield self._request(gauges)
 
@@ -185,17 +192,22 @@ def _log_record(event: str, time_ns: int, body: Mapping[str, object], run: Run) 
     )
 
 
-def _gauge(metric: MetricRecord, frame: FrameRecord) -> bytes:
-    key = attributes(7, {EXRAY_INPUT_KEY: frame.input_key})
-    exemplar = (
+def _gauge(metric: MetricRecord, frame: FrameRecord | None = None) -> bytes:
+    point = fixed64(3, metric.time_ns) + double(4, metric.value)
+    if frame is not None:
+        point += delimited(5, _exemplar(metric, frame))
+    point += attributes(7, metric.attributes)
+    return delimited(
+        _RECORD,
+        text(1, metric.name) + text(3, metric.unit) + delimited(5, delimited(1, point)),
+    )
+
+
+def _exemplar(metric: MetricRecord, frame: FrameRecord) -> bytes:
+    return (
         fixed64(2, metric.time_ns)
         + double(3, metric.value)
         + delimited(4, frame.span_id)
         + delimited(5, frame.trace_id)
-        + key
-    )
-    point = fixed64(3, metric.time_ns) + double(4, metric.value) + delimited(5, exemplar)
-    return delimited(
-        _RECORD,
-        text(1, metric.name) + text(3, metric.unit) + delimited(5, delimited(1, point)),
+        + attributes(7, {EXRAY_INPUT_KEY: frame.input_key})
     )

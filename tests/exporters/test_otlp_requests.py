@@ -264,6 +264,30 @@ def test_a_recorded_number_is_a_gauge_whose_exemplar_names_the_frame() -> None:
     }
 
 
+def test_a_number_outside_frames_is_a_gauge_of_its_run_with_its_attributes() -> None:
+    one, other = make_run(1), make_run(2)
+    core = {"cpu.logical_number": 3, "exray.cpu.governor": "ondemand"}
+    metrics = [
+        MetricRecord(name="load", value=0.5, time_ns=7, attributes=core, run=one),
+        MetricRecord(name="load", value=0.25, time_ns=8, run=other),
+        MetricRecord(name="light", value=2.0, time_ns=9, unit="lx", run=one),
+    ]
+
+    (data,) = RequestEncoder(ENVIRONMENT).metrics([], metrics)
+
+    first, second = ExportMetricsServiceRequest.FromString(data).resource_metrics
+    names = [[m.name for m in group.scope_metrics[0].metrics] for group in (first, second)]
+    assert names == [["load", "light"], ["load"]]
+    runs = [mapping(group.resource.attributes)["exray.run.id"] for group in (first, second)]
+    assert runs == [("string_value", run.run_id.hex()) for run in (one, other)]
+    (point,) = first.scope_metrics[0].metrics[0].gauge.data_points
+    assert (point.as_double, point.time_unix_nano, len(point.exemplars)) == (0.5, 7, 0)
+    assert mapping(point.attributes) == {
+        "cpu.logical_number": ("int_value", 3),
+        "exray.cpu.governor": ("string_value", "ondemand"),
+    }
+
+
 @pytest.mark.parametrize(
     "encode_nothing",
     [
