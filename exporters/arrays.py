@@ -86,14 +86,15 @@ def span_ids(words: NDArray[np.uint64]) -> "Array":
     return array
 
 
-def lists(values: NDArray[np.float32], null: NDArray[np.bool_]) -> "Array":
-    """Return one list per row of *values*, NULL where *null* is true.
+def lists(values: NDArray[np.float32], sizes: NDArray[np.int64]) -> "Array":
+    """Return one list per row of *values*: its first elements, NULL where they are none.
 
     Args:
-        values: Shape (rows, size), float32.
-        null: Shape (rows,).
+        values: Shape (rows, most), float32.
+        sizes: Elements of each row, shape (rows,).
     """
-    return _lists(values[~null], null)
+    taken = np.less(np.arange(int(values.shape[1])), sizes[:, None])
+    return _lists(values[taken], sizes)
 
 
 def sparse_lists(values: Mapping[int, NDArray[np.float32]], rows: int, size: int) -> "Array":
@@ -104,20 +105,21 @@ def sparse_lists(values: Mapping[int, NDArray[np.float32]], rows: int, size: int
         rows: Length of the array.
         size: Length of each list.
     """
-    null = np.ones(rows, bool)
-    null[list(values)] = False
+    sizes = np.zeros(rows, np.int64)
+    sizes[list(values)] = size
     packed = np.empty((len(values), size), np.float32)
     for position, value in enumerate(values.values()):
         packed[position] = value
-    return _lists(packed, null)
+    return _lists(packed.reshape(-1), sizes)
 
 
-def _lists(packed: NDArray[np.float32], null: NDArray[np.bool_]) -> "Array":
+def _lists(elements: NDArray[np.float32], sizes: NDArray[np.int64]) -> "Array":
+    """Return lists of these sizes, one behind the other; of size zero is NULL."""
     pa = _arrow()
-    offsets = np.zeros(len(null) + 1, np.int32)
-    np.cumsum(~null * packed.shape[1], out=offsets[1:])
+    offsets = np.zeros(len(sizes) + 1, np.int32)
+    np.cumsum(sizes, out=offsets[1:])
     array: Array = pa.ListArray.from_arrays(
-        pa.array(offsets), pa.array(packed.reshape(-1)), mask=pa.array(null)
+        pa.array(offsets), pa.array(elements), mask=pa.array(sizes == 0)
     )
     return array
 

@@ -7,7 +7,7 @@ so no Python runs per row.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,8 +107,8 @@ def tensors_table(frames: Sequence[FrameRecord]) -> "pa.Table":
         return arrow_schema("tensors").empty_table()
     rows = np.concatenate([part.block.rows for part in parts])
     part_of_row, site_of_row, sites = _places(parts)
-    # A type without real values has none, and privacy may have withheld it.
-    unsketched = np.asarray(np.isnan(rows["sketch"]).any(axis=1))
+    # A type without real values has none, and privacy may have withheld or shortened it.
+    sketch_sizes = _sketch_sizes(rows["sketch"])
     columns = {
         **_spread("tensors", [part.row() for part in parts], part_of_row),
         **_spread("tensors", [_tensor_row(site) for site in sites], site_of_row),
@@ -117,9 +117,11 @@ def tensors_table(frames: Sequence[FrameRecord]) -> "pa.Table":
         "span_id": span_ids(rows["span_id"]),
         "parent_span_id": span_ids(rows["parent_span_id"]),
         "dur_ns": numbers(rows["dur_ns"], rows["dur_ns"] < 0),
-        "sketch": lists(rows["sketch"], unsketched),
+        "sketch": lists(rows["sketch"], sketch_sizes),
         "sketch_256": sparse_lists(_wide_sketches(parts), len(rows), WIDE_SKETCH_SIZE),
-        "sketch_version": texts(None if u else SKETCH_VERSION for u in unsketched.tolist()),
+        "sketch_version": texts(SKETCH_VERSION if size else None for size in sketch_sizes.tolist()),
+        "histogram": texts(_by_row(parts, "histograms", len(rows))),
+        "channels": texts(_by_row(parts, "channels", len(rows))),
     }
     return table_from_columns("tensors", columns)
 
@@ -193,6 +195,18 @@ def _tensor_row(site: TensorSite) -> Row:
     }
 
 
+def _sketch_sizes(sketches: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Return how many values each sketch has: those before the first NaN, if all are NaN after.
+
+    Anything else is a sum that overflowed: 0, as where there is no sketch.
+    """
+    present = ~np.isnan(sketches)
+    sizes = present.sum(axis=1)
+    prefix = np.less(np.arange(int(sketches.shape[1])), sizes[:, None])
+    is_fold = np.equal(present, prefix).all(axis=1) & (sizes & (sizes - 1) == 0)
+    return np.where(is_fold, sizes, 0)
+
+
 def _wide_sketches(parts: Sequence[_Part[TensorBlock]]) -> dict[int, NDArray[np.float32]]:
     """Return the wide sketches by row number in the table."""
     found: dict[int, NDArray[np.float32]] = {}
@@ -201,5 +215,19 @@ def _wide_sketches(parts: Sequence[_Part[TensorBlock]]) -> dict[int, NDArray[np.
         for row, values in sorted(part.block.wide_sketches.items()):
             if not np.isnan(values).any():
                 found[first + row] = values
+        first += len(part.block.rows)
+    return found
+
+
+def _by_row(
+    parts: Sequence[_Part[TensorBlock]], field: Literal["histograms", "channels"], rows: int
+) -> list[str | None]:
+    """Return a text for each row of the table, None for those that have none."""
+    found: list[str | None] = [None] * rows
+    first = 0
+    for part in parts:
+        of_block = part.block.histograms if field == "histograms" else part.block.channels
+        for row, text in of_block.items():
+            found[first + row] = text
         first += len(part.block.rows)
     return found

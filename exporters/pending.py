@@ -198,5 +198,9 @@ def span_bytes(span: SpanRecord) -> int:
 
 
 def _block_bytes(block: LayerBlock | TensorBlock) -> int:
-    wide = block.wide_sketches.values() if isinstance(block, TensorBlock) else ()
-    return block.rows.nbytes + sum(values.nbytes for values in wide)
+    size_bytes = block.rows.nbytes
+    if isinstance(block, TensorBlock):
+        size_bytes += sum(values.nbytes for values in block.wide_sketches.values())
+        size_bytes += sum(len(text) for text in block.histograms.values())
+        size_bytes += sum(len(text) for text in block.channels.values())
+    return size_bytes

@@ -69,7 +69,7 @@ def configure(
         role: ``edge`` or ``reference``. Default: ``EXRAY_ROLE``, else ``edge``.
         lake: Folder of the lake, made where there is none. Default: ``EXRAY_LAKE``, else
             ``lake``.
-        level: ``off``, ``latency`` or ``summary``. Default: ``off`` where
+        level: ``off``, ``latency``, ``summary`` or ``distribution``. Default: ``off`` where
             ``OTEL_SDK_DISABLED`` is true, else ``EXRAY_LEVEL``, else ``summary``.
         layers: Which layers are summarised: ``["conv*", "op:FULLY_CONNECTED", "0-5"]`` by
             name, operator or index, ``[]`` for none, the model's inputs and outputs alone.

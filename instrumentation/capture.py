@@ -1,13 +1,15 @@
 """Tensors seen in a frame, turned into rows of summaries."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from exray.schema.channels import channels
+from exray.schema.histogram import histogram
 from exray.schema.identity import new_span_ids
 from exray.schema.records import TENSOR_ROW, LayerSite, TensorBlock, TensorSite
 
@@ -28,6 +30,8 @@ photograph and what becomes of it."""
 
 Array = NDArray[Any]
 """A tensor of any shape and element type, as the runtime holds it."""
+
+Value = TypeVar("Value")
 
 
 def span_id_int(span_id: bytes) -> int:
@@ -65,6 +69,8 @@ class TensorRecorder:
         self._carriers: list[Carrier] = []
         self._wide: dict[int, NDArray[np.float32]] = {}
         self._made: tuple[int, Sequence[TensorSite], NDArray[np.void]] | None = None
+        self._histograms: dict[int, str] = {}
+        self._channels: dict[int, str] = {}
 
     def __len__(self) -> int:
         return len(self._sites)
@@ -91,6 +97,8 @@ class TensorRecorder:
         wide = summarize_into(self._rows, row, array, quantization=site.quantization, family=family)
         if site.role in WIDE_ROLES:
             self._wide[row] = wide
+        if level >= Level.DISTRIBUTION:
+            self._add_distribution(row, site, array)
         self._sites.append(site)
         self._carriers.append(carrier)
 
@@ -103,11 +111,21 @@ class TensorRecorder:
         """
         self._made = len(self._sites), sites, rows
 
+    def _add_distribution(self, row: int, site: TensorSite, array: Array) -> None:
+        sizes = histogram(array, site.quantization)
+        if sizes is not None:
+            self._histograms[row] = sizes.encode()
+        by_channel = channels(array, site.quantization, site.layout)
+        if by_channel is not None:
+            self._channels[row] = by_channel.encode()
+
     def forget_after(self, count: int) -> None:
         """Keep the first *count* tensors, where reading the others was cut short."""
         del self._sites[count:], self._carriers[count:]
         self._made = None
-        self._wide = {row: wide for row, wide in self._wide.items() if row < count}
+        for by_row in (self._wide, self._histograms, self._channels):
+            for row in [row for row in by_row if row >= count]:
+                del by_row[row]
 
     def block(self) -> TensorBlock:
         """Return what was recorded, with the carriers' times as they stand now."""
@@ -118,15 +136,23 @@ class TensorRecorder:
         rows["start_ns"] = np.array([c.start_ns for c in self._carriers], np.int64)
         rows["dur_ns"] = np.array([c.dur_ns for c in self._carriers], np.int64)
         if self._made is None:
-            return TensorBlock(self._sites, rows, self._wide)
+            return TensorBlock(self._sites, rows, self._wide, self._histograms, self._channels)
         first, sites, made = self._made
-        rows["site"][first:] += len(made)
+        count = len(made)
+        rows["site"][first:] += count
         made["site"] += first
         return TensorBlock(
             [*self._sites[:first], *sites, *self._sites[first:]],
             np.concatenate([rows[:first], made, rows[first:]]),
-            {row + len(made) * (row >= first): wide for row, wide in self._wide.items()},
+            _shifted(self._wide, first, count),
+            _shifted(self._histograms, first, count),
+            _shifted(self._channels, first, count),
         )
+
+
+def _shifted(by_row: Mapping[int, Value], first: int, count: int) -> dict[int, Value]:
+    """Return what rows have, those from *first* on *count* rows later."""
+    return {row + count * (row >= first): value for row, value in by_row.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,8 +27,8 @@ class Level(IntEnum):
             UsageError: There is no such level, or not in this version.
         """
         name = str(text).lower()
-        names = [str(level) for level in cls if level <= cls.SUMMARY]
-        if name in ("distribution", "full"):
+        names = [str(level) for level in cls if level <= cls.DISTRIBUTION]
+        if name == "full":
             msg = (
                 f"level {name!r} is not available in this version of exray; the highest available "
                 f"is {names[-1]!r}"

@@ -36,7 +36,7 @@ class Pipeline:
         build: What to call it.
         role: ``edge`` or ``reference``.
         lake: Folder of the lake; untouched at level ``off``.
-        level: ``latency`` or ``summary``; ``off`` runs without recording.
+        level: ``latency``, ``summary`` or ``distribution``; ``off`` runs without recording.
         layers: Selectors of the layers to summarise, joined with commas, ``none`` for none;
             None for ``EXRAY_LAYERS``, else all.
         kernels: ``xnnpack``, ``builtin`` or ``reference``, for .tflite; None for the first.

@@ -1,7 +1,7 @@
 """DuckDB over a lake: a view for every table, and the SQL library on top.
 
 The library's modules use no feature that only this engine has, except through the scalar
-macros of ``base/`` and one function in Python, `sketch_ones`.
+macros of ``base/`` and two functions in Python, `sketch_ones` and `float32_list`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +13,7 @@ from exray.schema.errors import MissingExtraError
 from exray.schema.tables import TABLES
 
 from .catalog import MODULES
+from .packed_floats import float32_list
 from .sketch_ones import sketch_ones
 
 if TYPE_CHECKING:
@@ -121,9 +122,11 @@ def _open() -> "duckdb.DuckDBPyConnection":
     for setting in _SETTINGS:
         connection.execute(setting)
     # as Any, because the signature in DuckDB's stubs names types that have none
-    cast("Any", connection).create_function(
+    untyped = cast("Any", connection)
+    untyped.create_function(
         "sketch_ones", sketch_ones, ["BIGINT", "INTEGER", "INTEGER"], "DOUBLE[]", type="arrow"
     )
+    untyped.create_function("float32_list", float32_list, ["VARCHAR"], "FLOAT[]", type="arrow")
     for table in TABLES.values():
         columns = (
             f"{_quoted(column.name)} {_duckdb_type(column.type)}" for column in table.columns

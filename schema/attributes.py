@@ -226,7 +226,13 @@ and output, of which the 64 are the fold.
 """
 
 EXRAY_TENSOR_HISTOGRAM = "exray.tensor.histogram"
-"""Base-2 exponential histogram; level distribution only."""
+"""Base-2 exponential histogram: eh1, a colon, and base64 of little-endian float32. Level
+distribution only. Scale, zero count, offset and number of the positive buckets, offset and
+number of the negative ones, then the counts of both.
+"""
 
 EXRAY_TENSOR_CHANNELS = "exray.tensor.channels"
-"""Per-channel sums and extremes; level distribution only."""
+"""Per-channel sums and extremes: ch1, a colon, and base64 of little-endian float32. Level
+distribution only. Number of channels, elements of each, then sums, sums of squares, minima
+and maxima, by channel up to 256, else by channel modulo 256.
+"""

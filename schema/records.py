@@ -48,7 +48,7 @@ TENSOR_ROW = np.dtype(
         ("sat_low_count", np.int64),
         ("sat_high_count", np.int64),
         ("hash", np.int64),  # XXH3-64 of the raw bytes
-        ("sketch", np.float32, (SKETCH_SIZE,)),
+        ("sketch", np.float32, (SKETCH_SIZE,)),  # NaN behind the last, where it has fewer
     ]
 )
 """One tensor summary, in dequantized units."""
@@ -114,7 +114,9 @@ class TensorBlock:
     """Tensor summaries: *rows* of dtype `TENSOR_ROW`.
 
     ``wide_sketches`` holds the 256-value sketch of the few rows that have one, by row
-    number: shape (256,), float32.
+    number: shape (256,), float32. ``histograms`` and ``channels`` hold the texts of
+    `exray.schema.histogram` and `exray.schema.channels`, by row number too, of rows at
+    level distribution.
     """
 
     sites: Sequence[TensorSite]
@@ -122,6 +124,8 @@ class TensorBlock:
     wide_sketches: Mapping[int, NDArray[np.float32]] = field(
         default_factory=dict[int, NDArray[np.float32]]
     )
+    histograms: Mapping[int, str] = field(default_factory=dict[int, str])
+    channels: Mapping[int, str] = field(default_factory=dict[int, str])
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from .quantization import dequantize, is_per_tensor
 from .records import SKETCH_SIZE, Quantization
 from .sketch import CHUNK_SIZE, SketchSum, chunks, fold, ones_sketch
 
-_EXTENSION_FLOATS = ("bfloat16", "float8", "float6", "float4")
+EXTENSION_FLOATS = ("bfloat16", "float8", "float6", "float4")
 """Beginnings of the names of ml_dtypes' floats, whose kind is "V"."""
 
 
@@ -62,7 +62,7 @@ def _summarize(array: NDArray[Any], quantization: Quantization | None, family: i
     """Choose the way by type."""
     summary = _Summary(family)
     kind = array.dtype.kind
-    if kind in "fb" or (kind == "V" and array.dtype.name.startswith(_EXTENSION_FLOATS)):
+    if kind in "fb" or (kind == "V" and array.dtype.name.startswith(EXTENSION_FLOATS)):
         summary.add_numbers(array)
     elif kind not in "iu":
         summary.spoil()

@@ -842,7 +842,7 @@ TENSORS = Table(
             True,
             None,
             "exray.tensor.sketch",
-            "Sketch cs1, 64 values.",
+            "Sketch cs1, 64 values; fewer, or NULL, where privacy withholds them.",
             "byte_stream_split",
         ),
         Column(
@@ -869,8 +869,8 @@ TENSORS = Table(
             True,
             None,
             "exray.tensor.histogram",
-            "Base-2 exponential histogram; level distribution only.",
-            "dictionary",
+            "Base-2 exponential histogram, eh1: and packed numbers; level distribution only.",
+            "plain",
         ),
         Column(
             "channels",
@@ -878,8 +878,8 @@ TENSORS = Table(
             True,
             None,
             "exray.tensor.channels",
-            "Per-channel sums and extremes; level distribution only.",
-            "dictionary",
+            "Per-channel sums and extremes, ch1: and packed numbers; level distribution only.",
+            "plain",
         ),
         Column(
             "role",

@@ -130,7 +130,9 @@ SELECT
   t.hash,
   t.sketch,
   t.sketch_256,
-  t.sketch_version
+  t.sketch_version,
+  t.histogram,
+  t.channels
 FROM counted AS c
 INNER JOIN _tensors AS t
   ON c.trace_id = t.trace_id

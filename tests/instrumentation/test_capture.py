@@ -12,8 +12,13 @@ from exray.instrumentation.capture import (
     span_id_int,
 )
 from exray.instrumentation.guard import forget_logged
+from exray.instrumentation.keeping import Keeping
+from exray.instrumentation.level import Level
+from exray.instrumentation.selection import LayerSelection
+from exray.schema.channels import Channels
+from exray.schema.histogram import Histogram
 from exray.schema.identity import new_span_id
-from exray.schema.records import SKETCH_SIZE, Quantization, TensorSite
+from exray.schema.records import SKETCH_SIZE, LayerSite, Quantization, TensorSite
 from exray.schema.sketch import fold, sketch
 
 FAMILY = 5
@@ -153,3 +158,45 @@ def test_with_a_known_input_nothing_is_lost_however_much_waits(
     tensors.summarise(FAMILY)
 
     assert len(tensors.blocks()[0].rows) == 5
+
+
+def test_at_level_distribution_a_row_has_histogram_and_channels_too() -> None:
+    recorder = TensorRecorder(keeping=Keeping(Level.DISTRIBUTION))
+    values = np.array([[1, 2], [3, -4]], np.float32)
+    recorder.add(make_site(), np.array(["text"]), make_carrier(), FAMILY)
+
+    recorder.add(make_site(), values, make_carrier(), FAMILY)
+
+    block = recorder.block()
+    assert [*block.histograms] == [*block.channels] == [1]
+    assert Histogram.decode(block.histograms[1]).positive.sum() == 3
+    assert Channels.decode(block.channels[1]).sums.tolist() == [4.0, -2.0]
+
+
+def test_at_level_summary_a_row_has_neither_histogram_nor_channels() -> None:
+    recorder = TensorRecorder()
+    recorder.add(make_site(), np.ones((2, 2), np.float32), make_carrier(), FAMILY)
+
+    assert (recorder.block().histograms, recorder.block().channels) == ({}, {})
+
+
+def test_a_layer_that_is_not_selected_makes_no_row() -> None:
+    keeping = Keeping(Level.SUMMARY, LayerSelection.parse(["dense"]))
+    recorder = TensorRecorder(keeping=keeping)
+    for name in ("conv", "dense"):
+        layer = LayerSite(0, name, "ANY")
+        recorder.add(make_site(name, layer=layer), np.ones(3, np.float32), make_carrier(), FAMILY)
+
+    assert [site.name for site in recorder.block().sites] == ["dense"]
+    assert not recorder.takes_layer(LayerSite(0, "conv", "ANY"))
+
+
+def test_what_was_cut_short_leaves_no_histogram() -> None:
+    recorder = TensorRecorder(keeping=Keeping(Level.DISTRIBUTION))
+    for _ in range(2):
+        recorder.add(make_site(), np.ones((2, 2), np.float32), make_carrier(), FAMILY)
+
+    recorder.forget_after(1)
+
+    block = recorder.block()
+    assert ([*block.histograms], [*block.channels]) == ([0], [0])

@@ -151,12 +151,12 @@ def test_the_host_is_read_at_the_period_that_was_set(
     assert resolve(host_period_s=argument).host_period_s == period_s
 
 
-@pytest.mark.parametrize("level", ["distribution", "full"])
+@pytest.mark.parametrize("level", ["full"])
 def test_a_level_of_a_later_version_is_refused_and_the_highest_named(level: str) -> None:
     with pytest.raises(
         UsageError,
         match=f"level '{level}' is not available in this version of exray; the highest available "
-        "is 'summary'",
+        "is 'distribution'",
     ):
         resolve(level=level)
 

@@ -71,3 +71,21 @@ def test_a_selector_that_misses_is_logged_when_the_model_first_runs(
 
     (message,) = caplog.messages
     assert message.startswith("layer selector 'op:CONV_3D' matches no layer of model 'tiny_float'")
+
+
+def test_at_level_distribution_every_tensor_has_a_histogram() -> None:
+    block = record_frame(None, "distribution").inferences[0].tensors
+
+    assert block is not None
+    assert sorted(block.histograms) == list(range(len(block.rows)))
+    by_role = [site.layer.op if site.layer else site.role for site in block.sites]
+    # rank 4 and rank 2; RESHAPE's output is of rank 2
+    assert [by_role[row] for row in sorted(block.channels)] == by_role
+
+
+def test_a_selector_can_raise_one_layers_level() -> None:
+    block = record_frame(["*", "op:SOFTMAX=distribution"]).inferences[0].tensors
+
+    assert block is not None
+    with_histogram = [block.sites[row].layer for row in block.histograms]
+    assert [layer.op if layer else None for layer in with_histogram] == ["SOFTMAX"]

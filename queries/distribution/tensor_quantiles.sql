@@ -1,0 +1,95 @@
+-- Quantiles of each tensor, edge beside reference, over paired frames.
+--
+-- Read from the pooled histograms: the middle of the bucket that holds the quantile, off by
+-- at most half a bucket. Only frames at level distribution count, on both sides.
+--
+-- Arguments:
+--   edge: build, run id or run ids of the edge.
+--   reference: build, run id or run ids of the reference.
+-- Columns:
+--   edge_model VARCHAR: edge model.
+--   reference_model VARCHAR: reference model.
+--   tensor_role VARCHAR: raw, stage, input, layer, output or custom.
+--   layer_index INTEGER: operator's index in the edge model, NULL outside layers.
+--   layer_name VARCHAR: its name as the converter wrote it.
+--   op VARCHAR: operator.
+--   tensor_name VARCHAR: the tensor's name on the edge.
+--   edge_p01 DOUBLE: 1 % of the edge's elements are at most this, in the tensor's unit.
+--   edge_p50 DOUBLE: the edge's median.
+--   edge_p99 DOUBLE: 99 % of the edge's elements are at most this.
+--   reference_p01 DOUBLE: the same of the reference.
+--   reference_p50 DOUBLE: the reference's median.
+--   reference_p99 DOUBLE: 99 % of the reference's elements are at most this.
+--   overlap_ratio DOUBLE: share of elements that both have in the same bucket; 1 for equal
+--     distributions, 0 for such as have nothing in common.
+CREATE OR REPLACE MACRO tensor_quantiles(edge := '', reference := '') AS TABLE
+WITH
+cumulated AS (
+  SELECT
+    b.*,
+    (b.lower_bound + b.upper_bound) / 2 AS middle,
+    sum(b.edge_ratio) OVER place AS edge_up_to,
+    sum(b.reference_ratio) OVER place AS reference_up_to
+  FROM _tensor_buckets(edge, reference) AS b
+  WINDOW place AS (
+    PARTITION BY
+      b.edge_model_sha256,
+      b.reference_model_sha256,
+      b.match_role,
+      b.match_name,
+      b.match_index
+    ORDER BY b.lower_bound ASC, b.upper_bound ASC
+  )
+),
+
+-- Sums of shares end a rounding error beside 1: the last bucket holds what is left. A
+-- bucket without elements holds no quantile, though it has the sum of those before it.
+quantile AS (
+  SELECT
+    c.edge_model_sha256,
+    c.reference_model_sha256,
+    c.match_role,
+    c.match_name,
+    c.match_index,
+    min(c.middle) FILTER (WHERE c.edge_ratio > 0 AND c.edge_up_to >= 0.01) AS edge_p01,
+    min(c.middle) FILTER (WHERE c.edge_ratio > 0 AND c.edge_up_to >= 0.5) AS edge_p50,
+    min(c.middle) FILTER (WHERE c.edge_ratio > 0 AND c.edge_up_to >= 0.99) AS edge_p99,
+    min(c.middle) FILTER (WHERE c.reference_ratio > 0 AND c.reference_up_to >= 0.01)
+      AS reference_p01,
+    min(c.middle) FILTER (WHERE c.reference_ratio > 0 AND c.reference_up_to >= 0.5)
+      AS reference_p50,
+    min(c.middle) FILTER (WHERE c.reference_ratio > 0 AND c.reference_up_to >= 0.99)
+      AS reference_p99,
+    sum(least(c.edge_ratio, c.reference_ratio)) AS overlap_ratio
+  FROM cumulated AS c
+  GROUP BY
+    c.edge_model_sha256,
+    c.reference_model_sha256,
+    c.match_role,
+    c.match_name,
+    c.match_index
+)
+
+SELECT
+  p.edge_model,
+  p.reference_model,
+  p.match_role AS tensor_role,
+  p.layer_index,
+  p.layer_name,
+  p.op,
+  p.tensor_name,
+  q.edge_p01,
+  q.edge_p50,
+  q.edge_p99,
+  q.reference_p01,
+  q.reference_p50,
+  q.reference_p99,
+  q.overlap_ratio
+FROM _tensor_places(edge, reference) AS p
+INNER JOIN quantile AS q
+  ON p.edge_model_sha256 = q.edge_model_sha256
+  AND p.reference_model_sha256 = q.reference_model_sha256
+  AND p.match_role = q.match_role
+  AND p.match_name = q.match_name
+  AND p.match_index = q.match_index
+ORDER BY p.edge_model, p.reference_model, p.match_role, p.match_index, p.match_name;
