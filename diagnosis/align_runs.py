@@ -182,7 +182,9 @@ class _LayerSketches:
         sketches = np.full((len(pairs), len(positions), SKETCH_SIZE), np.nan)
         counts = np.full(len(positions), -1, np.int64)
         for row_side, pair, _, layer_index, count, sketch in self._rows:
-            if row_side == side and sketch is not None and layer_index in positions:
+            # privacy may have shortened the sketch of a layer that hands the input on
+            is_whole = sketch is not None and len(sketch) == SKETCH_SIZE
+            if row_side == side and is_whole and layer_index in positions:
                 position = positions[layer_index]
                 sketches[pairs[pair], position] = sketch
                 counts[position] = count

@@ -54,6 +54,8 @@ def configure(
     host_period_s: float | None = None,
     sampling: str | None = None,
     overhead_budget: float | None = None,
+    privacy: str | None = None,
+    fleet_secret: str | None = None,
     auto: bool = True,
 ) -> None:
     """Start recording this process's inferences.
@@ -83,6 +85,12 @@ def configure(
             every frame at *level*. Default: ``EXRAY_SAMPLING``, else ``budget``.
         overhead_budget: Mean share of the frames' own time that recording may take, above 0
             and at most 1. Default: ``EXRAY_OVERHEAD_BUDGET``, else 0.02.
+        privacy: ``closed`` keeps too little of the inputs to rebuild them, and keys their
+            file names and hashes; ``open`` keeps them as they are. ``docs/privacy.md`` says
+            what that means. Default: ``EXRAY_PRIVACY``, else ``closed``.
+        fleet_secret: Key of names and hashes, 16 bytes or more, the same on all devices
+            that are to be compared. Default: ``EXRAY_FLEET_SECRET``, else with privacy
+            ``closed`` one of this installation's own, and nothing pairs with other devices.
         auto: Trace every model constructed or called from here on; False leaves them
             alone but for those given to `instrument()`.
 
@@ -99,6 +107,8 @@ def configure(
         host_period_s=host_period_s,
         sampling=sampling,
         overhead_budget=overhead_budget,
+        privacy=privacy,
+        fleet_secret=fleet_secret,
         auto=auto,
     )
     shutdown()

@@ -13,8 +13,12 @@ argument             OpenTelemetry                                 exray        
 ``layers``           —                                             ``EXRAY_LAYERS``           ``all``
 ``sampling``         —                                             ``EXRAY_SAMPLING``         ``budget``
 ``overhead_budget``  —                                             ``EXRAY_OVERHEAD_BUDGET``  ``0.02``
+``privacy``          —                                             ``EXRAY_PRIVACY``          ``closed``
+``fleet_secret``     —                                             ``EXRAY_FLEET_SECRET``     none
 ``host_period_s``    —                                             ``EXRAY_HOST_PERIOD_S``    5, 0 is off
 ===================  ============================================  =========================  ===========
+
+Privacy is ``open`` by default where recorded inputs are played back (``exray run``).
 
 A wrong argument is an error. A wrong variable is logged, and the default taken: whoever
 sets a device's environment must not be able to stop its application.
@@ -24,16 +28,18 @@ import contextlib
 import math
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 from opentelemetry.sdk.resources import OTELResourceDetector
 
 from exray.schema.errors import UsageError
+from exray.schema.keying import secret_from_text
 
 from .guard import log_once
 from .level import Level
+from .privacy import PrivacyMode, parse_privacy
 from .selection import EVERY_LAYER, LayerSelection
 
 __all__ = ["Config", "Level", "resolve"]
@@ -69,6 +75,8 @@ class Config:
     """Time between readings of the host, seconds; 0 for none."""
     sampling: str = "all"
     overhead_budget: float = OVERHEAD_BUDGET
+    privacy: PrivacyMode = "closed"
+    fleet_secret: bytes | None = field(default=None, repr=False)
 
 
 def resolve(
@@ -82,8 +90,14 @@ def resolve(
     layers: str | Sequence[str] | None = None,
     sampling: str | None = None,
     overhead_budget: float | None = None,
+    privacy: str | None = None,
+    fleet_secret: str | bytes | None = None,
+    default_privacy: PrivacyMode = "closed",
 ) -> Config:
     """Complete the arguments from the environment and the defaults.
+
+    Args:
+        default_privacy: The default of *privacy*; the others' are in the table above.
 
     Raises:
         UsageError: An argument is not one of those allowed.
@@ -120,6 +134,10 @@ def resolve(
         )
         if overhead_budget is None
         else _parse_budget(overhead_budget),
+        privacy=_from_environment("EXRAY_PRIVACY", parse_privacy, default_privacy)
+        if privacy is None
+        else parse_privacy(privacy),
+        fleet_secret=_declared_secret() if fleet_secret is None else secret_from_text(fleet_secret),
     )
 
 
@@ -131,6 +149,15 @@ def _from_environment(name: str, parse: Callable[[str], Choice], default: str) -
     except UsageError as error:
         log_once(name, f"{name}={text!r} is ignored: {error}. {default!r} is used instead.")
         return parse(default)
+
+
+def _declared_secret() -> bytes | None:
+    text = os.environ.get("EXRAY_FLEET_SECRET", "").strip()
+    try:
+        return secret_from_text(text) if text else None
+    except UsageError as error:  # whose message never shows the secret
+        log_once("EXRAY_FLEET_SECRET", f"EXRAY_FLEET_SECRET is ignored: {error}.")
+        return None
 
 
 def _declared_build() -> str:

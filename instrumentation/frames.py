@@ -137,6 +137,7 @@ class RecordingFrame(OpenableFrame):
         """Fix the input id, and with it sketch family and level; the first name stands."""
         with self._naming:  # two models may begin at once, on two threads of a task
             if self.family is None:
+                input_id = self.recorder.privacy.input_id(input_id)
                 self.input_id = input_id
                 key = input_key(input_id)
                 choice = self._rates.choose(key, had_turn=self._had_turn)

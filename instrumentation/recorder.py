@@ -15,6 +15,7 @@ from .environment import read_environment
 from .guard import guard, log_once
 from .host import HostSampler
 from .keeping import Keeping
+from .privacy import Privacy
 from .run_metrics import RunMetrics
 from .sampling import Sampler
 from .selection import report_unmatched
@@ -68,6 +69,8 @@ class Recorder:
         self.config = config
         self.keeping = Keeping(config.level, config.layers)
         """What is kept of the tensors of a frame at the configuration's own level."""
+        self.privacy = Privacy(config.privacy, config.fleet_secret)
+        """What leaves of a frame, in names, hashes and sums."""
         self.clock = clock or Clock()
         self.open = True
         """Whether it takes records still."""
@@ -121,6 +124,7 @@ class Recorder:
         self._sink.add_run(run)
         if graph is not None:
             self._sink.add_graph(graph)
+            self.privacy.learn(graph)
             report_unmatched(graph, self.config.layers)
         with self._lock:
             self._latest_run = run
@@ -152,8 +156,12 @@ class Recorder:
                     return
                 frame.run = self._latest_run
             self._number(frame)
-        self._sink.add_frame(frame)
+        self._hand_on(frame)
         self._use([inference.run for inference in frame.inferences] or [frame.run])
+
+    def _hand_on(self, frame: FrameRecord) -> None:
+        self.privacy.apply(frame)
+        self._sink.add_frame(frame)
 
     def add_metrics(self, metrics: Sequence[MetricRecord]) -> None:
         """Take numbers outside any frame, of the runs in use or the first one to come."""
@@ -212,6 +220,6 @@ class Recorder:
                 self._sink.add_run(self.placeholder_run)
                 self._metrics.use([self.placeholder_run])
             for frame in waiting:
-                self._sink.add_frame(frame)
+                self._hand_on(frame)
         finally:
             self._sink.shutdown()

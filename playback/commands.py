@@ -63,6 +63,15 @@ def run(
             metavar="SELECTORS",
         ),
     ] = None,
+    privacy: Annotated[
+        str | None,
+        typer.Option(
+            help="Whether inputs may be rebuilt from what is recorded: open (the default) or "
+            "closed, as in an application. EXRAY_PRIVACY sets it too; EXRAY_FLEET_SECRET keys "
+            "names and hashes, so that they pair with those of devices that have it.",
+            metavar="open|closed",
+        ),
+    ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Use the first N inputs.", metavar="N")
     ] = None,
@@ -88,6 +97,7 @@ def run(
         lake=lake,
         level=Level.parse(level),
         layers=layers,
+        privacy=privacy,
         kernels=kernels,
         threads=threads,
     )

@@ -39,6 +39,7 @@ class Pipeline:
         level: ``latency``, ``summary`` or ``distribution``; ``off`` runs without recording.
         layers: Selectors of the layers to summarise, joined with commas, ``none`` for none;
             None for ``EXRAY_LAYERS``, else all.
+        privacy: ``open`` or ``closed``; None for ``EXRAY_PRIVACY``, else ``open``.
         kernels: ``xnnpack``, ``builtin`` or ``reference``, for .tflite; None for the first.
         threads: Threads of the runtime, for .tflite; None for its own default.
     """
@@ -50,6 +51,7 @@ class Pipeline:
     lake: Path
     level: Level = Level.SUMMARY
     layers: str | None = None
+    privacy: str | None = None
     kernels: str | None = None
     threads: int | None = None
 
@@ -84,6 +86,8 @@ def play(
         level=str(pipeline.level),
         sampling="all",
         layers=pipeline.layers,
+        privacy=pipeline.privacy,
+        default_privacy="open",
     )
     match = _match_labels(dataset, labels)
     load = plan_runner(pipeline.model, kernels=pipeline.kernels, threads=pipeline.threads)

@@ -1,15 +1,51 @@
+-- Fold a sketch to fewer values, each the sum of as many neighbours.
+--
+-- A tensor's short sketch is the fold of its long one, so sketches of different lengths can
+-- be compared at the shorter.
+--
+-- Arguments:
+--   sketch: a sketch.
+--   size: values wanted.
+-- Returns:
+--   DOUBLE[]: the same where it has as many; NULL where size does not divide its length.
+CREATE OR REPLACE MACRO sketch_fold(sketch, size) AS
+CASE
+  WHEN len(sketch) = size THEN CAST(sketch AS DOUBLE[])
+  WHEN len(sketch) % nullif(size, 0) = 0
+    THEN list_transform(
+      range(0, CAST(size AS BIGINT)),
+      LAMBDA i: list_sum(
+        CAST(
+          sketch[
+            CAST(i * (len(sketch) // nullif(size, 0)) + 1 AS BIGINT):
+            CAST((i + 1) * (len(sketch) // nullif(size, 0)) AS BIGINT)
+          ] AS DOUBLE[]
+        )
+      )
+    )
+END;
+
+-- Squared distance of two sketches of one length, NULL where they differ in it.
+CREATE OR REPLACE MACRO _sketch_sqdist(a, b) AS
+CASE
+  WHEN len(a) = len(b)
+    THEN pow(list_distance(CAST(a AS DOUBLE[]), CAST(b AS DOUBLE[])), 2)
+END;
+
 -- Estimate the squared distance of two tensors from their sketches.
+--
+-- The longer sketch is folded to the length of the shorter.
 --
 -- Arguments:
 --   a: sketch of one tensor.
 --   b: sketch of the other, same family.
 -- Returns:
---   DOUBLE: squared distance in the tensors' unit; NULL where the sketches differ in length.
+--   DOUBLE: squared distance in the tensors' unit; NULL where one length does not divide the
+--     other.
 CREATE OR REPLACE MACRO sketch_sqdist(a, b) AS
-CASE
-  WHEN len(a) = len(b)
-    THEN pow(list_distance(CAST(a AS DOUBLE[]), CAST(b AS DOUBLE[])), 2)
-END;
+_sketch_sqdist(
+  sketch_fold(a, least(len(a), len(b))), sketch_fold(b, least(len(a), len(b)))
+);
 
 -- Inner product of two sketches.
 --

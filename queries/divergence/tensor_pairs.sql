@@ -77,6 +77,23 @@ sides AS (
   WHERE e.side = 'edge' AND r.side = 'reference'
 ),
 
+-- Where privacy has shortened one side's sketch, both are compared at its length.
+folded AS (
+  SELECT
+    s.* EXCLUDE (edge_sketch, reference_sketch),
+    CASE
+      WHEN len(s.edge_sketch) > len(s.reference_sketch)
+        THEN sketch_fold(s.edge_sketch, len(s.reference_sketch))
+      ELSE CAST(s.edge_sketch AS DOUBLE[])
+    END AS edge_sketch,
+    CASE
+      WHEN len(s.reference_sketch) > len(s.edge_sketch)
+        THEN sketch_fold(s.reference_sketch, len(s.edge_sketch))
+      ELSE CAST(s.reference_sketch AS DOUBLE[])
+    END AS reference_sketch
+  FROM sides AS s
+),
+
 -- sketch_ones serves the affine fit, of model inputs only: each size it is asked for has
 -- to be made first, and sizes of raw inputs are as many as inputs. Elsewhere it is asked for
 -- a vector of nothing, never for NULL: DuckDB 2.0 reads the elements of a function's NULL
@@ -90,7 +107,7 @@ prepared AS (
       s.family,
       CAST(coalesce(len(s.edge_sketch), 64) AS INTEGER)
     ) AS ones
-  FROM sides AS s
+  FROM folded AS s
 ),
 
 -- finite_or_null, because a float32 sketch of huge elements overflows.
@@ -99,7 +116,7 @@ measured AS (
     s.*,
     CASE
       WHEN s.comparable
-        THEN finite_or_null(sketch_sqdist(s.edge_sketch, s.reference_sketch))
+        THEN finite_or_null(_sketch_sqdist(s.edge_sketch, s.reference_sketch))
     END AS sqdist,
     CASE
       WHEN s.comparable

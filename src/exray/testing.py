@@ -8,8 +8,10 @@ from pathlib import Path
 from exray.instrumentation import api
 from exray.instrumentation.clock import Clock
 from exray.instrumentation.config import Config, Level
+from exray.instrumentation.privacy import parse_privacy
 from exray.instrumentation.recorder import Recorder, RecordSink
 from exray.instrumentation.selection import LayerSelection
+from exray.schema.keying import secret_from_text
 from exray.schema.records import FrameRecord, Graph, MetricRecord, Run
 
 __all__ = ["MemorySink", "TickingClock", "recording"]
@@ -96,6 +98,8 @@ def recording(
     host_period_s: float = 0.0,
     sampling: str = "all",
     overhead_budget: float = 0.02,
+    privacy: str = "open",
+    fleet_secret: str | None = None,
     auto: bool = True,
     clock: Clock | None = None,
 ) -> Generator[Recorder]:
@@ -112,6 +116,8 @@ def recording(
         host_period_s: Time between readings of the host; 0 for none.
         sampling: ``all`` frames, or what the ``budget`` allows.
         overhead_budget: Mean share of the frames' own time that recording may take.
+        privacy: ``open`` or ``closed``; open by default, so that a test sees its own names.
+        fleet_secret: Key of names and hashes.
         auto: Trace every model.
         clock: Wall and monotonic time, such as a `TickingClock`.
 
@@ -133,6 +139,8 @@ def recording(
         host_period_s=host_period_s,
         sampling=sampling,
         overhead_budget=overhead_budget,
+        privacy=parse_privacy(privacy),
+        fleet_secret=None if fleet_secret is None else secret_from_text(fleet_secret),
     )
     recorder = Recorder(config, sink, clock)
     api.start(recorder)

@@ -17,6 +17,8 @@ VARIABLES = (
     "EXRAY_OVERHEAD_BUDGET",
     "EXRAY_LAYERS",
     "EXRAY_HOST_PERIOD_S",
+    "EXRAY_PRIVACY",
+    "EXRAY_FLEET_SECRET",
     "OTEL_RESOURCE_ATTRIBUTES",
     "OTEL_SDK_DISABLED",
 )
@@ -124,6 +126,8 @@ def test_a_lake_stays_where_it_was_when_the_application_changes_its_folder(
         ({"overhead_budget": 0.0}, "overhead_budget 0.0 is no share"),
         ({"overhead_budget": float("nan")}, "overhead_budget nan is no share"),
         ({"overhead_budget": "much"}, "overhead_budget 'much' is no share"),
+        ({"privacy": "shut"}, "privacy 'shut' is unknown; expected one of closed, open"),
+        ({"fleet_secret": "short"}, "fleet_secret has 5 bytes"),
         ({"layers": ["5-0"]}, "layer selector '5-0' runs backwards"),
         ({"host_period_s": -1}, "host_period_s -1 is no period; expected seconds, at least 0.01"),
         ({"host_period_s": 0.001}, "host_period_s 0.001 is no period"),
@@ -166,6 +170,7 @@ def test_a_level_of_a_later_version_is_refused_and_the_highest_named(level: str)
     [
         ("EXRAY_LEVEL", "loud"),
         ("EXRAY_LAYERS", "5-0"),
+        ("EXRAY_PRIVACY", "shut"),
         ("EXRAY_LEVEL", "full"),
         ("EXRAY_ROLE", "server"),
     ],
@@ -191,6 +196,37 @@ def test_layers_are_those_of_the_argument_else_of_the_variable(
 
     assert resolve().layers == LayerSelection.parse(["conv*", "0-5"])
     assert resolve(layers=[]).layers == LayerSelection.parse("none")
+
+
+def test_privacy_is_closed_unless_somebody_opens_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert resolve().privacy == "closed"
+    assert resolve(default_privacy="open").privacy == "open"
+    assert resolve(privacy="open").privacy == "open"
+    monkeypatch.setenv("EXRAY_PRIVACY", "closed")
+    assert resolve(default_privacy="open").privacy == "closed"
+    assert resolve(privacy="open").privacy == "open"
+
+
+def test_the_fleets_secret_is_that_of_the_argument_else_of_the_variable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert resolve().fleet_secret is None
+    monkeypatch.setenv("EXRAY_FLEET_SECRET", "a secret of some length")
+
+    assert resolve().fleet_secret == b"a secret of some length"
+    assert resolve(fleet_secret="another one, as long").fleet_secret == b"another one, as long"
+    assert "secret of some length" not in repr(resolve())
+
+
+def test_a_secret_too_short_to_keep_is_ignored_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("EXRAY_FLEET_SECRET", "hunter2")
+
+    assert resolve().fleet_secret is None
+    (message,) = caplog.messages
+    assert message.startswith("EXRAY_FLEET_SECRET is ignored: ")
+    assert "hunter2" not in message
 
 
 def test_malformed_resource_attributes_raise_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,16 @@ def connection() -> Generator[duckdb.DuckDBPyConnection]:
         ("ms(1500000)", 1.5),
         ("hex_id('\\x0A\\xFF'::BLOB)", "0aff"),
         ("sketch_sqdist([1.0, 2.0]::FLOAT[], [4.0, 6.0]::FLOAT[])", 25.0),
-        ("sketch_sqdist([1.0]::FLOAT[], [4.0, 6.0]::FLOAT[])", None),
+        ("sketch_sqdist([1.0]::FLOAT[], [4.0, 6.0]::FLOAT[])", 81.0),
+        ("sketch_sqdist([4.0, 6.0]::FLOAT[], [1.0]::FLOAT[])", 81.0),
+        ("sketch_sqdist([1.0, 2.0, 3.0]::FLOAT[], [4.0, 6.0]::FLOAT[])", None),
+        ("sketch_sqdist([]::FLOAT[], [4.0, 6.0]::FLOAT[])", None),
+        ("sketch_dot([2.0]::FLOAT[], [4.0, 6.0]::FLOAT[])", None),
+        ("sketch_fold([1.0, 2.0, 3.0, 4.0]::FLOAT[], 2)", [3.0, 7.0]),
+        ("sketch_fold([1.0, 2.0]::FLOAT[], 2)", [1.0, 2.0]),
+        ("sketch_fold([1.0, 2.0, 3.0]::FLOAT[], 2)", None),
+        ("sketch_fold([1.0, 2.0]::FLOAT[], 4)", None),
+        ("sketch_fold(NULL::FLOAT[], 4)", None),
         ("sketch_sqdist(NULL::FLOAT[], [4.0]::FLOAT[])", None),
         ("sketch_dot([1.0, 2.0]::FLOAT[], [4.0, 6.0]::FLOAT[])", 16.0),
         ("sketch_cosine([3.0, 4.0]::FLOAT[], 25, [6.0, 8.0]::FLOAT[], 100)", 1.0),
@@ -57,6 +66,12 @@ def test_scalar_macro(
         assert row[0] == pytest.approx(expected)
     else:
         assert row[0] == expected
+
+
+def test_sketch_fold_is_that_of_the_definition(connection: duckdb.DuckDBPyConnection) -> None:
+    whole = sketch(np.arange(1000.0), 3)
+    rows = connection.execute("SELECT sketch_fold($s, 16)", {"s": whole.tolist()}).fetchall()
+    np.testing.assert_allclose(rows[0][0], fold(whole, 16))
 
 
 def test_ts_cuts_to_microseconds(connection: duckdb.DuckDBPyConnection) -> None:

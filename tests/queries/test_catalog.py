@@ -78,6 +78,7 @@ def test_columns_are_those_described(
         "sqnr_db(0.1)",
         "finite_or_null(1.0::DOUBLE)",
         "sketch_sqdist([1.0::FLOAT], [1.0::FLOAT])",
+        "sketch_fold([1.0::FLOAT], 1)",
         "sketch_dot([1.0::FLOAT], [1.0::FLOAT])",
         "sketch_cosine([1.0::FLOAT], 1.0::DOUBLE, [1.0::FLOAT], 1.0::DOUBLE)",
         "weighted_mean(1.0::DOUBLE, 1.0::DOUBLE)",

@@ -5,6 +5,9 @@ import math
 import numpy as np
 import pytest
 
+from exray.schema.identity import input_key, sketch_family
+from exray.schema.sketch import fold, sketch
+
 from .builders import Row, Rows
 
 Pair = tuple[Row, Row]
@@ -363,3 +366,32 @@ def test_second_model_of_a_frame_meets_a_reference_that_runs_it_alone() -> None:
     classifier_id = f"{2:032x}"
     query = f"SELECT edge_model, frames, nsr FROM layer_divergence('{classifier_id}', 'r')"
     assert rows.ask(query) == [near("cls", 1, 0.01)]
+
+
+def test_a_sketch_that_privacy_shortened_is_compared_at_its_length() -> None:
+    """The distance is that of both sketches folded to the shorter one's length."""
+    rng = np.random.default_rng(1)
+    edge, reference = rng.standard_normal(490), rng.standard_normal(490)
+    family = sketch_family(input_key("a.png"))
+    rows = Rows()
+    for build, role, values in (("e", "edge", edge), ("r", "reference", reference)):
+        row = rows.tensor(rows.frame(rows.run(build, role)), "input", values.tolist())
+        if role == "edge":
+            row["sketch"] = fold(sketch(values, family), 16).astype(np.float32).tolist()
+            row["sketch_256"] = None
+
+    ((nsr, gain),) = rows.ask("SELECT nsr, gain FROM input_divergence('e', 'r')")
+
+    difference = fold(sketch(edge - reference, family), 16)
+    assert nsr == pytest.approx((difference**2).sum() / (reference**2).sum(), rel=1e-5)
+    assert gain is not None
+
+
+def test_without_any_sketch_the_reason_says_so() -> None:
+    rows = Rows()
+    for build, role in (("e", "edge"), ("r", "reference")):
+        row = rows.tensor(rows.frame(rows.run(build, role)), "input", [1.0, 2.0])
+        row["sketch"] = row["sketch_256"] = row["sketch_version"] = None
+
+    query = "SELECT nsr, reason FROM input_divergence('e', 'r')"
+    assert rows.ask(query) == [(None, "no sketch to compare")]
