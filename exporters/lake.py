@@ -9,8 +9,10 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from exray.lake import Lake
+from exray.lake.tensors import FULL_RING_BYTES, KeptFrame, TensorRing
 from exray.lake.validate import check_set
-from exray.schema.errors import ExrayError, MissingExtraError
+from exray.schema.errors import ExrayError, LakeError, MissingExtraError
+from exray.schema.records import FrameRecord
 
 from .convert import tables_from_records
 from .typing import ExportResult, RecordBatch
@@ -29,18 +31,22 @@ class LakeExporter:
 
     Args:
         path: The lake's folder; a new or empty one becomes a lake.
+        full_ring_bytes: Most that the whole tensors of frames at level full take on disk.
 
     Raises:
         MissingExtraError: pyarrow or deltalake is not installed.
         LakeError: *path* holds something else, or cannot be written.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], *, full_ring_bytes: int = FULL_RING_BYTES
+    ) -> None:
         if find_spec("pyarrow") is None or find_spec("deltalake") is None:
             raise MissingExtraError("lake", f"recording into the lake {os.fspath(path)!r}")
         self._lake = Lake.open_or_create(path)
+        self._ring = TensorRing(self._lake.path, full_ring_bytes)
         self._is_shut_down = False
-        self._last_problem = ""
+        self._last_problem = self._last_ring_problem = ""
         self._start_writer()
 
     def _start_writer(self) -> None:
@@ -92,8 +98,23 @@ class LakeExporter:
         if self._unfinished is None or self._unfinished() is not batch:
             self._sequence += 1
             self._unfinished = weakref.ref(batch)
+        self._keep_tensors(batch)
         self._lake.commit(self._tables(batch), writer=self._writer, sequence=self._sequence)
         self._unfinished = None
+
+    def _keep_tensors(self, batch: RecordBatch) -> None:
+        """Write the whole tensors of *batch*; its rows go on without them where that fails."""
+        frames = [frame for frame in map(_kept_frame, batch.frames) if frame.contents]
+        problem = ""
+        try:
+            too_large = self._ring.add(frames)
+            if too_large:
+                problem = f"{len(too_large)} frames are each larger than the limit of the ring"
+        except (LakeError, ValueError) as error:
+            problem = str(error)
+        if problem and problem != self._last_ring_problem:
+            logger.warning("exray: tensors of level 'full' are not kept: %s", problem)
+        self._last_ring_problem = problem or self._last_ring_problem
 
     def _tables(self, batch: RecordBatch) -> "dict[str, pa.Table]":
         """Return *batch* as tables, without the records that no table can hold."""
@@ -117,6 +138,16 @@ class LakeExporter:
         if problem != self._last_problem:
             self._last_problem = problem
             logger.warning("exray: cannot write to the lake %r: %s", self.path, problem)
+
+
+def _kept_frame(frame: FrameRecord) -> KeptFrame:
+    """Return the whole tensors of *frame*, wherever in it they were seen."""
+    inside = (inference.tensors for inference in frame.inferences)
+    contents: dict[int, bytes] = {}
+    for block in [*frame.tensors, *(block for block in inside if block is not None)]:
+        for row, content in block.contents.items():
+            contents[int(block.rows["hash"][row])] = content
+    return KeptFrame(frame.start_ns, frame.span_id, contents)
 
 
 def _checked_tables(batch: RecordBatch) -> "dict[str, pa.Table]":

@@ -203,4 +203,5 @@ def _block_bytes(block: LayerBlock | TensorBlock) -> int:
         size_bytes += sum(values.nbytes for values in block.wide_sketches.values())
         size_bytes += sum(len(text) for text in block.histograms.values())
         size_bytes += sum(len(text) for text in block.channels.values())
+        size_bytes += sum(len(content) for content in block.contents.values())
     return size_bytes

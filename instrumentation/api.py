@@ -56,6 +56,7 @@ def configure(
     overhead_budget: float | None = None,
     privacy: str | None = None,
     fleet_secret: str | None = None,
+    full_ring_bytes: int | None = None,
     auto: bool = True,
 ) -> None:
     """Start recording this process's inferences.
@@ -71,8 +72,9 @@ def configure(
         role: ``edge`` or ``reference``. Default: ``EXRAY_ROLE``, else ``edge``.
         lake: Folder of the lake, made where there is none. Default: ``EXRAY_LAKE``, else
             ``lake``.
-        level: ``off``, ``latency``, ``summary`` or ``distribution``. Default: ``off`` where
-            ``OTEL_SDK_DISABLED`` is true, else ``EXRAY_LEVEL``, else ``summary``.
+        level: ``off``, ``latency``, ``summary``, ``distribution`` or, only where privacy is
+            ``open``, ``full``. Default: ``off`` where ``OTEL_SDK_DISABLED`` is true, else
+            ``EXRAY_LEVEL``, else ``summary``.
         layers: Which layers are summarised: ``["conv*", "op:FULLY_CONNECTED", "0-5"]`` by
             name, operator or index, ``[]`` for none, the model's inputs and outputs alone.
             ``=LEVEL`` behind a selector gives its layers a level of their own; the last
@@ -91,6 +93,8 @@ def configure(
         fleet_secret: Key of names and hashes, 16 bytes or more, the same on all devices
             that are to be compared. Default: ``EXRAY_FLEET_SECRET``, else with privacy
             ``closed`` one of this installation's own, and nothing pairs with other devices.
+        full_ring_bytes: Most that whole tensors take on disk; then the oldest frames' go.
+            Default: ``EXRAY_FULL_RING_BYTES``, else 1 GiB.
         auto: Trace every model constructed or called from here on; False leaves them
             alone but for those given to `instrument()`.
 
@@ -109,6 +113,7 @@ def configure(
         overhead_budget=overhead_budget,
         privacy=privacy,
         fleet_secret=fleet_secret,
+        full_ring_bytes=full_ring_bytes,
         auto=auto,
     )
     shutdown()
@@ -116,7 +121,7 @@ def configure(
         return
     with guard("start recording"):
         try:
-            exporter = LakeExporter(config.lake)
+            exporter = LakeExporter(config.lake, full_ring_bytes=config.full_ring_bytes)
         except MissingExtraError as error:
             log_once("lake extra", f"{error}. Nothing is recorded; the application runs on.")
             return

@@ -8,12 +8,13 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from exray.lake.tensors import compress
 from exray.schema.channels import channels
 from exray.schema.histogram import histogram
 from exray.schema.identity import new_span_ids
 from exray.schema.records import TENSOR_ROW, LayerSite, TensorBlock, TensorSite
 
-from .guard import log_once
+from .guard import guard, log_once
 from .keeping import Keeping
 from .level import Level
 from .native_summary import summarize_into
@@ -71,6 +72,7 @@ class TensorRecorder:
         self._made: tuple[int, Sequence[TensorSite], NDArray[np.void]] | None = None
         self._histograms: dict[int, str] = {}
         self._channels: dict[int, str] = {}
+        self._contents: dict[int, bytes] = {}
 
     def __len__(self) -> int:
         return len(self._sites)
@@ -99,6 +101,8 @@ class TensorRecorder:
             self._wide[row] = wide
         if level >= Level.DISTRIBUTION:
             self._add_distribution(row, site, array)
+        if level >= Level.FULL:
+            self._add_content(row, array)
         self._sites.append(site)
         self._carriers.append(carrier)
 
@@ -119,11 +123,17 @@ class TensorRecorder:
         if by_channel is not None:
             self._channels[row] = by_channel.encode()
 
+    def _add_content(self, row: int, array: Array) -> None:
+        with guard("keep a whole tensor"):
+            content = compress(array)
+            if content is not None:
+                self._contents[row] = content
+
     def forget_after(self, count: int) -> None:
         """Keep the first *count* tensors, where reading the others was cut short."""
         del self._sites[count:], self._carriers[count:]
         self._made = None
-        for by_row in (self._wide, self._histograms, self._channels):
+        for by_row in (self._wide, self._histograms, self._channels, self._contents):
             for row in [row for row in by_row if row >= count]:
                 del by_row[row]
 
@@ -136,7 +146,9 @@ class TensorRecorder:
         rows["start_ns"] = np.array([c.start_ns for c in self._carriers], np.int64)
         rows["dur_ns"] = np.array([c.dur_ns for c in self._carriers], np.int64)
         if self._made is None:
-            return TensorBlock(self._sites, rows, self._wide, self._histograms, self._channels)
+            return TensorBlock(
+                self._sites, rows, self._wide, self._histograms, self._channels, self._contents
+            )
         first, sites, made = self._made
         count = len(made)
         rows["site"][first:] += count
@@ -147,6 +159,7 @@ class TensorRecorder:
             _shifted(self._wide, first, count),
             _shifted(self._histograms, first, count),
             _shifted(self._channels, first, count),
+            _shifted(self._contents, first, count),
         )
 
 

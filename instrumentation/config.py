@@ -15,6 +15,7 @@ argument             OpenTelemetry                                 exray        
 ``overhead_budget``  —                                             ``EXRAY_OVERHEAD_BUDGET``  ``0.02``
 ``privacy``          —                                             ``EXRAY_PRIVACY``          ``closed``
 ``fleet_secret``     —                                             ``EXRAY_FLEET_SECRET``     none
+``full_ring_bytes``  —                                             ``EXRAY_FULL_RING_BYTES``  1 GiB
 ``host_period_s``    —                                             ``EXRAY_HOST_PERIOD_S``    5, 0 is off
 ===================  ============================================  =========================  ===========
 
@@ -28,12 +29,13 @@ import contextlib
 import math
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
 from opentelemetry.sdk.resources import OTELResourceDetector
 
+from exray.lake.tensors import FULL_RING_BYTES
 from exray.schema.errors import UsageError
 from exray.schema.keying import secret_from_text
 
@@ -77,6 +79,7 @@ class Config:
     overhead_budget: float = OVERHEAD_BUDGET
     privacy: PrivacyMode = "closed"
     fleet_secret: bytes | None = field(default=None, repr=False)
+    full_ring_bytes: int = FULL_RING_BYTES
 
 
 def resolve(
@@ -92,6 +95,7 @@ def resolve(
     overhead_budget: float | None = None,
     privacy: str | None = None,
     fleet_secret: str | bytes | None = None,
+    full_ring_bytes: int | None = None,
     default_privacy: PrivacyMode = "closed",
 ) -> Config:
     """Complete the arguments from the environment and the defaults.
@@ -105,7 +109,7 @@ def resolve(
     disabled = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
     if level is None and disabled:
         level = str(Level.OFF)
-    return Config(
+    config = Config(
         build=_declared_build() if build is None else _parse_build(build),
         role=_from_environment("EXRAY_ROLE", _parse_role, "edge")
         if role is None
@@ -138,7 +142,37 @@ def resolve(
         if privacy is None
         else parse_privacy(privacy),
         fleet_secret=_declared_secret() if fleet_secret is None else secret_from_text(fleet_secret),
+        full_ring_bytes=_from_environment(
+            "EXRAY_FULL_RING_BYTES", _parse_bytes, str(FULL_RING_BYTES)
+        )
+        if full_ring_bytes is None
+        else _parse_bytes(full_ring_bytes),
     )
+    asked = level is not None or layers is not None
+    return _without_full(config, asked=asked and not os.environ.get("EXRAY_PRIVACY", "").strip())
+
+
+def _without_full(config: Config, *, asked: bool) -> Config:
+    """Return *config* without level full where privacy is closed.
+
+    Args:
+        asked: Whether the caller asked for it, and nothing of the environment forbids it:
+            then it is an error of the caller's.
+    """
+    if config.privacy == "open" or config.level == Level.OFF:
+        return config
+    if max(config.level, config.layers.highest(config.level)) < Level.FULL:
+        return config
+    msg = (
+        "level 'full' keeps whole tensors, which privacy 'closed' does not allow; pass "
+        "privacy='open' (EXRAY_PRIVACY=open) if the inputs may leave the device, or level "
+        "'distribution'"
+    )
+    if asked:
+        raise UsageError(msg)
+    log_once("full closed", f"{msg}. 'distribution' is used instead.")
+    most = Level.DISTRIBUTION
+    return replace(config, level=min(config.level, most), layers=config.layers.capped(most))
 
 
 def _from_environment(name: str, parse: Callable[[str], Choice], default: str) -> Choice:
@@ -170,6 +204,15 @@ def _parse_build(build: object) -> str:
         msg = f"build {build!r} is no name; expected a text that is not empty, such as '1.4.2'"
         raise UsageError(msg)
     return build
+
+
+def _parse_bytes(size: object) -> int:
+    if isinstance(size, str) and size.isascii() and size.isdigit():
+        size = int(size)
+    if not isinstance(size, int) or isinstance(size, bool) or size <= 0:
+        msg = f"full_ring_bytes {size!r} is no size; expected a number of bytes above 0"
+        raise UsageError(msg)
+    return size
 
 
 def _parse_role(role: object) -> str:

@@ -24,16 +24,10 @@ class Level(IntEnum):
         """Return the level named *text*.
 
         Raises:
-            UsageError: There is no such level, or not in this version.
+            UsageError: There is no such level.
         """
         name = str(text).lower()
-        names = [str(level) for level in cls if level <= cls.DISTRIBUTION]
-        if name == "full":
-            msg = (
-                f"level {name!r} is not available in this version of exray; the highest available "
-                f"is {names[-1]!r}"
-            )
-            raise UsageError(msg)
+        names = [str(level) for level in cls]
         if name not in names:
             msg = f"level {text!r} is unknown; expected one of {', '.join(names)}"
             raise UsageError(msg)

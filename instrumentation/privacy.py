@@ -181,7 +181,7 @@ def carriers(graph: Graph) -> frozenset[int]:
 def close_rows(block: TensorBlock, rows: Sequence[int]) -> None:
     """Leave of these rows of a block what does not give their tensors back."""
     wide, histograms = dict(block.wide_sketches), dict(block.histograms)
-    by_channel = dict(block.channels)
+    by_channel, contents = dict(block.channels), dict(block.contents)
     for row in rows:
         count = int(block.rows["count"][row])
         allowed = sums_allowed(count)
@@ -197,4 +197,6 @@ def close_rows(block: TensorBlock, rows: Sequence[int]) -> None:
             wide.pop(row, None)
         histograms.pop(row, None)
         by_channel.pop(row, None)
+        contents.pop(row, None)
     block.wide_sketches, block.histograms, block.channels = wide, histograms, by_channel
+    block.contents = contents

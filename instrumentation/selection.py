@@ -13,7 +13,7 @@ the frame's level.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import cast
 
@@ -135,6 +135,17 @@ class LayerSelection:
         """Whether any layer of any model can be summarised."""
         return self.selectors is None or any(
             selector.level is None or selector.level >= Level.SUMMARY for selector in self.selectors
+        )
+
+    def capped(self, most: Level) -> "LayerSelection":
+        """Return the same with no layer above a level."""
+        if self.selectors is None:
+            return self
+        return LayerSelection(
+            tuple(
+                replace(s, level=None if s.level is None else min(s.level, most))
+                for s in self.selectors
+            )
         )
 
     def highest(self, level: Level) -> Level:

@@ -6,6 +6,7 @@
     lake/runs/_delta_log/...                    one Delta table per table of the schema
     lake/runs/<writer>-<sequence>.parquet
     lake/frames/role=edge/dt=2026-01-31/<writer>-<sequence>.parquet
+    lake/_tensors/...                           whole tensors, see tensors.py
 """
 
 import json

@@ -53,7 +53,8 @@ def run(
         int | None, typer.Option(min=1, help="Threads of a .tflite model.", metavar="N")
     ] = None,
     level: Annotated[
-        str, typer.Option(help="How much is recorded.", metavar="off|latency|summary|distribution")
+        str,
+        typer.Option(help="How much is recorded.", metavar="off|latency|summary|distribution|full"),
     ] = "summary",
     layers: Annotated[
         str | None,

@@ -36,7 +36,7 @@ class Pipeline:
         build: What to call it.
         role: ``edge`` or ``reference``.
         lake: Folder of the lake; untouched at level ``off``.
-        level: ``latency``, ``summary`` or ``distribution``; ``off`` runs without recording.
+        level: ``latency``, ``summary``, ``distribution`` or ``full``; ``off`` runs without recording.
         layers: Selectors of the layers to summarise, joined with commas, ``none`` for none;
             None for ``EXRAY_LAYERS``, else all.
         privacy: ``open`` or ``closed``; None for ``EXRAY_PRIVACY``, else ``open``.
@@ -132,7 +132,9 @@ class _Recording:
         api.shutdown()
         if self._config.level == Level.OFF:
             return
-        self._buffer = RecordBuffer(LakeExporter(self._config.lake))
+        self._buffer = RecordBuffer(
+            LakeExporter(self._config.lake, full_ring_bytes=self._config.full_ring_bytes)
+        )
         recorder = Recorder(self._config, self._buffer)
         if self._spec is not None:
             recorder.preprocess_json = self._spec.model_dump_json()

@@ -1,4 +1,4 @@
-"""``exray runs``, ``exray sql`` and ``exray query``: what the lake holds, asked in SQL."""
+"""``exray runs``, ``sql``, ``query`` and ``tensor``: what the lake holds."""
 
 import sys
 from collections.abc import Generator
@@ -96,6 +96,35 @@ def query(
                 )
             arguments[key] = kept.selector
         _show(_execute(connection, _call(definition, arguments)), as_json)
+
+
+@app.command()
+def tensor(
+    build: Annotated[str, typer.Option(help="Build, or a run id.", metavar="BUILD")],
+    input_id: Annotated[str, typer.Option("--input", help="Input id of the frame.", metavar="ID")],
+    out: Annotated[Path, typer.Option(help="File to write.", metavar="FILE.npy")],
+    layer: Annotated[
+        str | None, typer.Option(help="Layer, by index or name.", metavar="N|NAME")
+    ] = None,
+    role: Annotated[
+        str,
+        typer.Option(help="Without --layer: raw, stage, input, output or custom.", metavar="ROLE"),
+    ] = "output",
+    index: Annotated[int, typer.Option(min=0, help="Which of several.", metavar="N")] = 0,
+    lake: LakeOption = DEFAULT_LAKE,
+) -> None:
+    """Write one whole tensor, recorded at level full, as a .npy file."""
+    import numpy as np
+
+    from .whole_tensor import Wanted, read_tensor
+
+    wanted = Wanted(build, input_id, layer=layer, role=role, index=index)
+    with _connected(lake) as connection:
+        found = read_tensor(connection, lake, wanted)
+    with out.open("wb") as file:
+        np.save(file, found.array)
+    shape = "x".join(map(str, found.array.shape))
+    print(f"{found.name}: {found.array.dtype.name} {shape}, written to {out}")
 
 
 @contextmanager

@@ -116,7 +116,8 @@ class TensorBlock:
     ``wide_sketches`` holds the 256-value sketch of the few rows that have one, by row
     number: shape (256,), float32. ``histograms`` and ``channels`` hold the texts of
     `exray.schema.histogram` and `exray.schema.channels`, by row number too, of rows at
-    level distribution.
+    level distribution. ``contents`` holds the tensors of rows at level full themselves,
+    compressed as `exray.lake.tensors` has it; they never travel further than to a disk.
     """
 
     sites: Sequence[TensorSite]
@@ -126,6 +127,7 @@ class TensorBlock:
     )
     histograms: Mapping[int, str] = field(default_factory=dict[int, str])
     channels: Mapping[int, str] = field(default_factory=dict[int, str])
+    contents: Mapping[int, bytes] = field(default_factory=dict[int, bytes])
 
 
 @dataclass(frozen=True, slots=True)

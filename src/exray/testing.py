@@ -111,7 +111,7 @@ def recording(
         sink: Takes the records, such as a `MemorySink`.
         build: As in `exray.configure()`, like the following.
         role: ``edge`` or ``reference``.
-        level: ``latency``, ``summary`` or ``distribution``.
+        level: ``latency``, ``summary``, ``distribution`` or ``full``.
         layers: Which layers are summarised.
         host_period_s: Time between readings of the host; 0 for none.
         sampling: ``all`` frames, or what the ``budget`` allows.

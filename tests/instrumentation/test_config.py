@@ -19,6 +19,7 @@ VARIABLES = (
     "EXRAY_HOST_PERIOD_S",
     "EXRAY_PRIVACY",
     "EXRAY_FLEET_SECRET",
+    "EXRAY_FULL_RING_BYTES",
     "OTEL_RESOURCE_ATTRIBUTES",
     "OTEL_SDK_DISABLED",
 )
@@ -115,7 +116,7 @@ def test_a_lake_stays_where_it_was_when_the_application_changes_its_folder(
     [
         ({"role": "server"}, "role 'server' is unknown; expected one of edge, reference"),
         ({"role": ""}, "role '' is unknown"),
-        ({"level": "loud"}, "level 'loud' is unknown; expected one of off, latency, summary"),
+        ({"level": "loud"}, "level 'loud' is unknown; expected one of off, latency, summary, "),
         ({"level": ""}, "level '' is unknown"),
         ({"build": ""}, "build '' is no name"),
         ({"build": 142}, "build 142 is no name"),
@@ -126,6 +127,8 @@ def test_a_lake_stays_where_it_was_when_the_application_changes_its_folder(
         ({"overhead_budget": 0.0}, "overhead_budget 0.0 is no share"),
         ({"overhead_budget": float("nan")}, "overhead_budget nan is no share"),
         ({"overhead_budget": "much"}, "overhead_budget 'much' is no share"),
+        ({"full_ring_bytes": 0}, "full_ring_bytes 0 is no size"),
+        ({"full_ring_bytes": "1 GB"}, "full_ring_bytes '1 GB' is no size"),
         ({"privacy": "shut"}, "privacy 'shut' is unknown; expected one of closed, open"),
         ({"fleet_secret": "short"}, "fleet_secret has 5 bytes"),
         ({"layers": ["5-0"]}, "layer selector '5-0' runs backwards"),
@@ -155,14 +158,41 @@ def test_the_host_is_read_at_the_period_that_was_set(
     assert resolve(host_period_s=argument).host_period_s == period_s
 
 
-@pytest.mark.parametrize("level", ["full"])
-def test_a_level_of_a_later_version_is_refused_and_the_highest_named(level: str) -> None:
-    with pytest.raises(
-        UsageError,
-        match=f"level '{level}' is not available in this version of exray; the highest available "
-        "is 'distribution'",
-    ):
-        resolve(level=level)
+@pytest.mark.parametrize("arguments", [{"level": "full"}, {"layers": ["conv*=full"]}])
+def test_level_full_is_refused_where_privacy_is_closed(arguments: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="keeps whole tensors, which privacy 'closed' does not"):
+        resolve(**arguments)
+
+    config = resolve(**arguments, privacy="open")
+    assert config.layers.highest(config.level) == Level.FULL
+
+
+def test_an_environment_that_closes_privacy_does_not_stop_the_application(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("EXRAY_PRIVACY", "closed")
+
+    config = resolve(level="full", layers=["*", "conv*=full"])
+
+    assert config.level == config.layers.highest(config.level) == Level.DISTRIBUTION
+    (message,) = caplog.messages
+    assert message.endswith("'distribution' is used instead.")
+
+
+def test_an_environment_that_wants_level_full_alone_gets_less(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("EXRAY_LEVEL", "full")
+
+    assert resolve().level == Level.DISTRIBUTION
+    assert resolve(default_privacy="open").level == Level.FULL
+
+
+def test_the_rings_size_is_a_number_of_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert resolve().full_ring_bytes == 1 << 30
+    monkeypatch.setenv("EXRAY_FULL_RING_BYTES", "5000")
+    assert resolve().full_ring_bytes == 5000
+    assert resolve(full_ring_bytes=7).full_ring_bytes == 7
 
 
 @pytest.mark.parametrize(
@@ -171,7 +201,6 @@ def test_a_level_of_a_later_version_is_refused_and_the_highest_named(level: str)
         ("EXRAY_LEVEL", "loud"),
         ("EXRAY_LAYERS", "5-0"),
         ("EXRAY_PRIVACY", "shut"),
-        ("EXRAY_LEVEL", "full"),
         ("EXRAY_ROLE", "server"),
     ],
 )
