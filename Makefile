@@ -58,6 +58,7 @@ bench: install
 	$(BIN)/python benchmarks/capture.py
 	$(BIN)/python benchmarks/compare.py
 	$(BIN)/python benchmarks/host.py
+	$(BIN)/python benchmarks/emit.py
 
 clean:
 	rm -rf $(VENV) dist exray-demo

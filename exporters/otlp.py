@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from exray.schema.records import Graph, Run
 
 from .otlp_http import HttpSender, Outcome
-from .otlp_requests import RequestEncoder
+from .otlp_requests import Request, RequestEncoder
 from .otlp_settings import SIGNALS, Signal, destination, environment_attributes
 from .typing import ExportResult, RecordBatch
 
@@ -100,7 +100,7 @@ class OTLPExporter:
         self._unfinished = None
         return ExportResult.SUCCESS
 
-    def _requests(self, batch: RecordBatch) -> Iterator[tuple[Signal, bytes]]:
+    def _requests(self, batch: RecordBatch) -> Iterator[tuple[Signal, Request]]:
         """Yield the same requests in the same order each time that *batch* is tried."""
         graphs = self._described.missing()
         for body in self._encoder.logs(batch.runs, graphs, time.time_ns()):

@@ -1,18 +1,19 @@
 """One OTLP request over HTTP, and what the server says to it."""
 
 import email.utils
-import gzip
 import http.client
 import math
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import IO, Any
 
 from .otlp_settings import Destination
+from .otlp_spans import Buffer
 
 RETRYABLE = frozenset({408, 429, 502, 503, 504})
 """Answers after which the same request may be taken later. The specification of OTLP names
@@ -80,9 +81,9 @@ class HttpSender:
             self._headers["Content-Encoding"] = "gzip"
         self._opener = urllib.request.build_opener(*handlers)
 
-    def post(self, body: bytes) -> Answer:
+    def post(self, body: Sequence[Buffer]) -> Answer:
         """Send one request and return the answer; what goes wrong on the way is one too."""
-        data = gzip.compress(body, GZIP_LEVEL, mtime=0) if self._gzip else body
+        data = gzip_parts(body) if self._gzip else b"".join(body)
         request = urllib.request.Request(self.url, data, self._headers, method="POST")
         try:
             with self._opener.open(request, timeout=self._timeout_s) as response:
@@ -93,6 +94,12 @@ class HttpSender:
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", None) or error
             return Answer(Outcome.LATER, f"it cannot be reached: {reason!r}")
+
+
+def gzip_parts(parts: Sequence[Buffer]) -> bytes:
+    """Return *parts*, one after the other, as one gzip file."""
+    packer = zlib.compressobj(GZIP_LEVEL, wbits=31)  # 31: gzip, not zlib
+    return b"".join([*(packer.compress(part) for part in parts), packer.flush()])
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

@@ -10,21 +10,25 @@ from exray.schema.attributes import (
     EXRAY_MODEL_SHA256,
     EXRAY_RUN_ID,
 )
-from exray.schema.records import FrameRecord, Graph, MetricRecord, Run, SpanRecord
+from exray.schema.records import FrameRecord, Graph, MetricRecord, Run, SpanRecord, TensorBlock
 
 from .otlp_span import encode_span
 from .otlp_spans import Buffer, FrameEncoder
 from .rows import UNKNOWN_RUN, graph_rows, run_row
-from .span_content import OWN_SCOPE, run_attributes
+from .span_content import OWN_SCOPE, Attributes, run_attributes
 from .wire import any_value, attributes, delimited, double, fixed64, prefix, text
 
 logger = logging.getLogger(__name__)
 
-REQUEST_BYTES = 2 * 1024 * 1024
+REQUEST_BYTES = 3 * 1024 * 1024
 """Estimated size at which a request is cut: servers accept 4 MiB unless told otherwise."""
 
-FRAMES_AT_ONCE = 16
+FRAMES_AT_ONCE = 24
 """Most frames encoded together: more would leave the cache between one pass and the next."""
+
+Request = Sequence[Buffer]
+"""The bytes of a request, in parts that follow one another: to put them into one piece takes a
+tenth of the time that it takes to encode them."""
 
 GRAPH_EVENT = "exray.graph.op"
 """Log record of one operator of a model, sent once per model and run."""
@@ -34,6 +38,9 @@ RUN_EVENT = "exray.run"
 
 _RESOURCE, _SCOPED, _SCOPE, _RECORD = 1, 2, 1, 2
 """Fields of a resource, its scopes, a scope and its records: the same in all three signals."""
+
+_MAX_RESOURCES = 64
+"""Encoded resources kept; a process rarely has more runs at a time."""
 
 _LAYER_BYTES, _TENSOR_BYTES, _FRAME_BYTES = 400, 1000, 2000
 
@@ -48,7 +55,7 @@ class _Scoped:
 
 
 class RequestEncoder:
-    """Encodes batches as requests.
+    """Encodes batches as requests, each good until the next one is asked for.
 
     Args:
         environment: Attributes of every resource that a run does not say itself, such as
@@ -59,10 +66,11 @@ class RequestEncoder:
         self._environment = environment
         self._frames = FrameEncoder()
         self._failure_logged = False
+        self._resources: dict[bytes, tuple[Attributes, bytes]] = {}
 
     def traces(
         self, frames: Sequence[FrameRecord], spans: Sequence[SpanRecord] = ()
-    ) -> Iterator[bytes]:
+    ) -> Iterator[Request]:
         """Yield ``ExportTraceServiceRequest`` messages: frames whole, then other spans."""
         for some in _cut(frames):
             yield from self._of_frames(some)
@@ -72,7 +80,7 @@ class RequestEncoder:
                 for (run, scope), those in _by_origin(spans)
             )
 
-    def _of_frames(self, frames: Sequence[FrameRecord]) -> Iterator[bytes]:
+    def _of_frames(self, frames: Sequence[FrameRecord]) -> Iterator[Request]:
         """Yield a request of *frames*, without those that cannot be encoded."""
         try:
             encoded = self._frames.encode(frames).values()
@@ -89,7 +97,7 @@ class RequestEncoder:
 
     def logs(
         self, runs: Iterable[Run], graphs: Iterable[tuple[Run, Graph]], time_ns: int
-    ) -> Iterator[bytes]:
+    ) -> Iterator[Request]:
         """Yield ``ExportLogsServiceRequest`` messages.
 
         Args:
@@ -114,31 +122,42 @@ class RequestEncoder:
 
     def metrics(
         self, frames: Iterable[FrameRecord], metrics: Iterable[MetricRecord] = ()
-    ) -> Iterator[bytes]:
-        """Yield ``ExportMetricsServiceRequest`` messages: numbers with frames and outside them.
+    ) -> Iterator[Request]:
+        """Yield ``ExportMetricsServiceRequest`` messages, a gauge for each name of a run.
 
-        Each is a gauge; an exemplar names trace and frame where there is one.
+        Args:
+            frames: Those whose numbers have an exemplar each, which names trace and frame.
+            metrics: Numbers outside frames.
         """
-        gauges = [
-            _Scoped(frame.run, OWN_SCOPE, [_gauge(metric, frame) for metric in frame.metrics])
-            for frame in frames
-            if frame.metrics
-        ]
-        outside: dict[bytes, tuple[Run, list[Buffer]]] = {}
-        for metric in metrics:
-            run = metric.run or UNKNOWN_RUN
-            outside.setdefault(run.run_id, (run, []))[1].append(_gauge(metric))
-        gauges += [_Scoped(run, OWN_SCOPE, records) for run, records in outside.values()]
+        gauges: dict[bytes, tuple[Run, dict[tuple[str, str], list[bytes]]]] = {}
+        recorded = [(metric, frame) for frame in frames for metric in frame.metrics]
+        for metric, frame in [*recorded, *((metric, None) for metric in metrics)]:
+            run = (frame.run if frame else metric.run) or UNKNOWN_RUN
+            of_run = gauges.setdefault(run.run_id, (run, {}))[1]
+            of_run.setdefault((metric.name, metric.unit), []).append(_point(metric, frame))
         if gauges:
-            yield self._request(gauges)
+            yield self._request(
+                _Scoped(run, OWN_SCOPE, [_gauge(*named, points) for named, points in those.items()])
+                for run, those in gauges.values()
+            )
 
-    def _request(self, scoped: Iterable[_Scoped]) -> bytes:
-        return b"".join(part for group in scoped for part in self._of_resource(group))
+    def _request(self, scoped: Iterable[_Scoped]) -> Request:
+        return [part for group in scoped for part in self._of_resource(group)]
+
+    def _resource_of(self, run: Run) -> bytes:
+        """Return the resource of *run*, encoded when it is first seen or has changed."""
+        said = run_attributes(run)
+        known = self._resources.get(run.run_id)
+        if known is None or known[0] != said:
+            if len(self._resources) >= _MAX_RESOURCES:
+                self._resources.clear()
+            encoded = delimited(_RESOURCE, attributes(1, {**self._environment, **said}))
+            known = self._resources[run.run_id] = (said, encoded)
+        return known[1]
 
     def _of_resource(self, group: _Scoped) -> list[Buffer]:
         """Return the records of one resource as a field of a request."""
-        resource = {**self._environment, **run_attributes(group.run)}
-        head = delimited(_RESOURCE, attributes(1, resource))
+        head = self._resource_of(group.run)
         version = text(2, group.run.exray_version) if group.scope == OWN_SCOPE else b""
         scope = delimited(_SCOPE, text(1, group.scope) + version)
         inside = prefix(_SCOPED, len(scope) + sum(map(len, group.records))) + scope
@@ -161,10 +180,19 @@ def _cut(frames: Sequence[FrameRecord]) -> Iterator[Sequence[FrameRecord]]:
 
 def _encoded_bytes(frame: FrameRecord) -> int:
     """Return roughly how large *frame* becomes."""
-    layers = sum(len(i.layers.rows) for i in frame.inferences if i.layers)
-    blocks = [*frame.tensors, *(i.tensors for i in frame.inferences if i.tensors)]
-    tensors = sum(len(block.rows) + len(block.wide_sketches) for block in blocks)
-    return _FRAME_BYTES * (1 + len(frame.spans)) + _LAYER_BYTES * layers + _TENSOR_BYTES * tensors
+    size = _FRAME_BYTES * (1 + len(frame.spans))
+    for inference in frame.inferences:
+        if inference.layers is not None:
+            size += _LAYER_BYTES * len(inference.layers.rows)
+        if inference.tensors is not None:
+            size += _tensor_bytes(inference.tensors)
+    return size + sum(map(_tensor_bytes, frame.tensors))
+
+
+def _tensor_bytes(block: TensorBlock) -> int:
+    texts = (*block.histograms.values(), *block.channels.values())
+    rows = len(block.rows) + len(block.wide_sketches)
+    return _TENSOR_BYTES * rows + sum(map(len, texts))
 
 
 def _by_origin(
@@ -192,22 +220,20 @@ def _log_record(event: str, time_ns: int, body: Mapping[str, object], run: Run) 
     )
 
 
-def _gauge(metric: MetricRecord, frame: FrameRecord | None = None) -> bytes:
-    point = fixed64(3, metric.time_ns) + double(4, metric.value)
+def _gauge(name: str, unit: str, points: Sequence[bytes]) -> bytes:
+    return delimited(_RECORD, text(1, name) + text(3, unit) + delimited(5, b"".join(points)))
+
+
+def _point(metric: MetricRecord, frame: FrameRecord | None) -> bytes:
+    """Return a number as a field of a gauge."""
+    point = [fixed64(3, metric.time_ns), double(4, metric.value), attributes(7, metric.attributes)]
     if frame is not None:
-        point += delimited(5, _exemplar(metric, frame))
-    point += attributes(7, metric.attributes)
-    return delimited(
-        _RECORD,
-        text(1, metric.name) + text(3, metric.unit) + delimited(5, delimited(1, point)),
-    )
-
-
-def _exemplar(metric: MetricRecord, frame: FrameRecord) -> bytes:
-    return (
-        fixed64(2, metric.time_ns)
-        + double(3, metric.value)
-        + delimited(4, frame.span_id)
-        + delimited(5, frame.trace_id)
-        + attributes(7, {EXRAY_INPUT_KEY: frame.input_key})
-    )
+        exemplar = [
+            fixed64(2, metric.time_ns),
+            double(3, metric.value),
+            delimited(4, frame.span_id),
+            delimited(5, frame.trace_id),
+            attributes(7, {EXRAY_INPUT_KEY: frame.input_key}),
+        ]
+        point.append(delimited(5, b"".join(exemplar)))
+    return delimited(1, b"".join(point))

@@ -3,9 +3,10 @@
 A duration that was not measured is zero on the wire; a layer's timing then says ``none``.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from exray.schema.records import (
     LayerSite,
     Run,
     SpanRecord,
+    TensorBlock,
     TensorSite,
 )
 
@@ -26,10 +28,12 @@ from .joined import joined_rows
 from .otlp_span import SPANS, encode_span, frame_tail
 from .scratch import Arena, Scratch
 from .section import Form, FrameKeys, SectionEncoder, Spans
-from .span_content import frame_numbers
+from .span_content import frame_numbers, tensor_texts
 from .span_pieces import frame_body, inference_piece, stages_piece
 from .template import Layout
 from .wire import Piece, join, prefix
+
+T = TypeVar("T")
 
 Buffer = bytes | memoryview
 """A part of a request."""
@@ -145,6 +149,7 @@ def _inference_spans(members: Sequence[_Execution], scratch: Scratch) -> Spans:
         ends=starts + durations,
         tensors=tensors,
         wide=[i.tensors.wide_sketches if i.tensors else {} for i in inferences],
+        texts=[tensor_texts(i.tensors) if i.tensors else {} for i in inferences],
         numbers=np.empty((len(members), 0), np.int64),
         reals=np.empty((len(members), 0)),
     )
@@ -227,7 +232,8 @@ def _frame_spans(members: Sequence[_Opened]) -> Spans:
         starts=intervals[:, :, 0],
         ends=intervals.sum(axis=2),
         tensors=joined_rows([_outside_rows(frame) for frame in frames]).reshape(count, -1),
-        wide=[_outside_wide(frame) for frame in frames],
+        wide=[_outside(frame, _wide_of) for frame in frames],
+        texts=[_outside(frame, tensor_texts) for frame in frames],
         numbers=np.array([tuple(m.numbers.values()) for m in members], np.int64),
         reals=np.array([[frame.sample_rate] for frame in frames], np.float64),
     )
@@ -244,14 +250,20 @@ def _outside_rows(frame: FrameRecord) -> NDArray[np.void]:
     return joined_rows([block.rows for block in blocks]) if blocks else _NO_TENSORS
 
 
-def _outside_wide(frame: FrameRecord) -> Mapping[int, NDArray[np.float32]]:
-    """Return the wide sketches outside models by row of all blocks together."""
-    wide: dict[int, NDArray[np.float32]] = {}
+def _outside(
+    frame: FrameRecord, of_block: Callable[[TensorBlock], Mapping[int, T]]
+) -> dict[int, T]:
+    """Return what *of_block* tells of rows, by row of all blocks outside models together."""
+    found: dict[int, T] = {}
     first = 0
     for block in frame.tensors:
-        wide |= {first + row: values for row, values in block.wide_sketches.items()}
+        found |= {first + row: value for row, value in of_block(block).items()}
         first += len(block.rows)
-    return wide
+    return found
+
+
+def _wide_of(block: TensorBlock) -> Mapping[int, NDArray[np.float32]]:
+    return block.wide_sketches
 
 
 def _keys(frames: Sequence[FrameRecord]) -> FrameKeys:

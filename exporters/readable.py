@@ -31,6 +31,7 @@ from exray.schema.records import (
 
 from .plain_json import plain_text
 from .rows import UNKNOWN_RUN
+from .sketch_sizes import sketch_sizes
 from .span_content import (
     COUNTS,
     FRAME,
@@ -46,6 +47,7 @@ from .span_content import (
     run_attributes,
     tensor_place,
     tensor_span_place,
+    tensor_texts,
 )
 from .typing import ExportResult, RecordBatch
 
@@ -214,13 +216,13 @@ class _FrameSpans:
     ) -> Iterator[ReadableSpan]:
         """Yield spans for the tensors that no other span has taken."""
         for span_id, tensors in carried.items():
-            for site, row, sketch in tensors:
+            for site, row, sketch, texts in tensors:
                 parent = row["parent_span_id"].tobytes()
                 yield self._span(
                     TENSOR,
                     run,
                     (span_id, parent, int(row["start_ns"]), int(row["dur_ns"])),
-                    self._below | tensor_span_place(site) | _statistics(row, sketch),
+                    self._below | tensor_span_place(site) | _statistics(row, sketch) | texts,
                 )
 
     def _span(
@@ -249,17 +251,21 @@ class _FrameSpans:
 
 _UNSET = Status(StatusCode.UNSET)
 
-_Seen = tuple[TensorSite, Any, NDArray[np.float32]]
-"""Where a tensor was seen, its row, and the sketch to show, the wide one if it has one."""
+_Seen = tuple[TensorSite, Any, NDArray[np.float32], Attributes]
+"""Where a tensor was seen, its row, the sketch to show, the wide one if it has one, and what
+else there is of it."""
 
 
 def _tensors_by_span(blocks: Sequence[TensorBlock]) -> dict[bytes, list[_Seen]]:
     found: dict[bytes, list[_Seen]] = {}
     for block in blocks:
+        texts = tensor_texts(block)
         for number, row in enumerate(block.rows):
             wide = block.wide_sketches.get(number)
-            sketch = row["sketch"] if wide is None or np.isnan(wide).any() else wide
-            seen = (block.sites[int(row["site"])], row, sketch)
+            sketch = wide
+            if sketch is None or np.isnan(sketch).any():
+                sketch = row["sketch"][: int(sketch_sizes(row["sketch"][None])[0])]
+            seen = (block.sites[int(row["site"])], row, sketch, texts.get(number, {}))
             found.setdefault(row["span_id"].tobytes(), []).append(seen)
     return found
 
@@ -269,8 +275,8 @@ def _carried(tensors: dict[bytes, list[_Seen]], span_id: bytes) -> Attributes:
     seen = tensors.get(span_id)
     if not seen:
         return {}
-    site, row, sketch = seen.pop(0)
-    return tensor_place(site) | _statistics(row, sketch)
+    site, row, sketch, texts = seen.pop(0)
+    return tensor_place(site) | _statistics(row, sketch) | texts
 
 
 def _statistics(row: Any, sketch: NDArray[np.float32]) -> Attributes:
@@ -279,7 +285,7 @@ def _statistics(row: Any, sketch: NDArray[np.float32]) -> Attributes:
         value = float(row[name])
         if not math.isnan(value):
             found[key] = value
-    if not np.isnan(sketch).any():
+    if len(sketch):
         packed = base64.b64encode(sketch.astype("<f4", copy=False).tobytes())
         found[EXRAY_TENSOR_SKETCH] = SKETCH_PREFIX + packed.decode("ascii")
     return found

@@ -11,9 +11,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from exray.schema.records import SKETCH_SIZE, WIDE_SKETCH_SIZE
+
 from .scratch import Arena, Scratch
+from .sketch_sizes import sketch_sizes
+from .span_content import Attributes
 from .template import Layout, Numbers, Template, real_statistics
 from .wire import Piece
+
+Texts = Mapping[int, Attributes]
+"""Attributes of tensors that only some have, by row number."""
 
 OWN = -1
 """Carrier of a tensor that has a span of its own."""
@@ -35,6 +42,7 @@ class Spans:
         ends: Nanoseconds, the same shape.
         tensors: Summaries, (frames, tensors), of dtype `TENSOR_ROW`.
         wide: For each frame its wide sketches by row number.
+        texts: For each frame further attributes of its tensors, by row number.
         numbers: Further integers, (frames, any), int64.
         reals: Further doubles, (frames, any).
     """
@@ -47,6 +55,7 @@ class Spans:
     ends: NDArray[np.int64]
     tensors: NDArray[np.void]
     wide: Sequence[Mapping[int, NDArray[np.float32]]]
+    texts: Sequence[Texts]
     numbers: NDArray[np.int64]
     reals: NDArray[np.float64]
 
@@ -65,6 +74,7 @@ class Spans:
             ends=self.ends[index],
             tensors=self.tensors[index],
             wide=[self.wide[i] for i in positions],
+            texts=[self.texts[i] for i in positions],
             numbers=self.numbers[index],
             reals=self.reals[index],
         )
@@ -97,17 +107,35 @@ class Form:
         labels: As in `Spans`, of one frame.
         carriers: For each tensor the span that carries it, or `OWN`.
         nulls: For each tensor which real statistics do not exist, (tensors, 6).
-        unsketched: For each tensor whether it has no sketch.
+        gaps: Which values of the sketches do not exist, (tensors, 64).
+        sizes: For each tensor the values of its sketch, 0 where it has none.
         wide: Rows that have a wide sketch.
+        texts: Further attributes of tensors, by row number.
         own: Tensors that have a span of their own.
+        kinds: The sizes of sketches that there are, but for wide ones.
     """
 
     labels: NDArray[np.int32]
     carriers: NDArray[np.intp]
     nulls: NDArray[np.bool_]
-    unsketched: NDArray[np.bool_]
+    gaps: NDArray[np.bool_]
+    sizes: NDArray[np.int64]
     wide: tuple[int, ...]
+    texts: Texts
     own: NDArray[np.intp]
+    kinds: tuple[int, ...]
+
+    def sketch_of(self, row: int) -> tuple[int, int] | None:
+        """Return the size of the sketch that a tensor shows, and its column; None for none.
+
+        Those of 64 values are there for every tensor, others for those alone that show one.
+        """
+        if row in self.wide:
+            return WIDE_SKETCH_SIZE, self.wide.index(row)
+        size = int(self.sizes[row])
+        if size in (0, SKETCH_SIZE):
+            return (size, row) if size else None
+        return size, int(np.count_nonzero(self.sizes[:row] == size))
 
 
 def form_of(spans: Spans, frame: int) -> Form:
@@ -115,14 +143,17 @@ def form_of(spans: Spans, frame: int) -> Form:
     slots = {span_id: slot for slot, span_id in enumerate(spans.ids[frame].tolist())}
     rows = spans.tensors[frame]
     carriers = np.array([slots.pop(word, OWN) for word in rows["span_id"].tolist()], np.intp)
-    unsketched = np.isnan(rows["sketch"]).any(axis=-1)
+    sizes = sketch_sizes(rows["sketch"])
     return Form(
         labels=spans.labels[frame],
         carriers=carriers,
         nulls=np.isnan(real_statistics(rows)),
-        unsketched=unsketched,
+        gaps=np.isnan(rows["sketch"]),
+        sizes=sizes,
         wide=_wide_rows(spans.wide[frame]),
+        texts=spans.texts[frame],
         own=np.flatnonzero(carriers == OWN),
+        kinds=tuple(size for size in np.unique(sizes).tolist() if size),
     )
 
 
@@ -134,8 +165,12 @@ def _wide_rows(wide: Mapping[int, NDArray[np.float32]]) -> tuple[int, ...]:
 def have_form(form: Form, spans: Spans) -> NDArray[np.bool_]:
     """Tell which frames have *form*, shape (frames,)."""
     same: NDArray[np.bool_] = (spans.labels == form.labels).all(axis=1)
+    if not spans.tensors.shape[1]:
+        return same
     same &= (np.isnan(real_statistics(spans.tensors)) == form.nulls).all(axis=(1, 2))
-    same &= (np.isnan(spans.tensors["sketch"]).any(axis=-1) == form.unsketched).all(axis=1)
+    gaps = np.isnan(spans.tensors["sketch"])
+    if gaps.any() or form.gaps.any():
+        same &= (gaps == form.gaps).all(axis=(1, 2))
     tensor_ids = spans.tensors["span_id"]
     carried = np.flatnonzero(form.carriers != OWN)
     same &= (tensor_ids[:, carried] == spans.ids[:, form.carriers[carried]]).all(axis=1)
@@ -151,6 +186,8 @@ def have_form(form: Form, spans: Spans) -> NDArray[np.bool_]:
             chosen: list[int] = index.tolist()
             values = np.stack([spans.wide[frame][row] for frame in chosen])
             same[index] &= ~np.isnan(values).any(axis=1)
+    if form.texts or any(spans.texts):
+        same &= np.array([texts == form.texts for texts in spans.texts])
     return same
 
 
@@ -223,7 +260,8 @@ class SectionEncoder:
         )
         piece, split = build(form, layout)
         known = _Known(form, layout, Template(piece), split, alive)
-        self._remember(key, known)
+        if not form.texts:  # the next frame has others
+            self._remember(key, known)
         return known
 
     def _recent(self, key: Hashable) -> list[_Known]:
@@ -255,8 +293,11 @@ def _numbers(known: _Known, spans: Spans, scratch: Scratch) -> Numbers:
             numbers.set_spans(field, spans.ids.shape[1], values)
     numbers.set_integers(frames.input_keys, rows, spans.numbers)
     numbers.set_reals(rows, spans.reals)
-    if not form.unsketched.all():
-        numbers.set_sketches(rows["sketch"])
+    for size in form.kinds:
+        sketches = rows["sketch"]
+        if size < SKETCH_SIZE:
+            sketches = sketches[:, form.sizes == size, :size]
+        numbers.set_sketches(sketches)
     if form.wide:
-        numbers.set_wide(np.stack([wide[row] for wide in spans.wide for row in form.wide]))
+        numbers.set_sketches(np.stack([wide[row] for wide in spans.wide for row in form.wide]))
     return numbers

@@ -38,9 +38,11 @@ from exray.schema.attributes import (
     EXRAY_RUNTIME_NAME,
     EXRAY_RUNTIME_VERSION,
     EXRAY_SAMPLE_RATE,
+    EXRAY_TENSOR_CHANNELS,
     EXRAY_TENSOR_COUNT,
     EXRAY_TENSOR_DTYPE,
     EXRAY_TENSOR_HASH,
+    EXRAY_TENSOR_HISTOGRAM,
     EXRAY_TENSOR_INDEX,
     EXRAY_TENSOR_LAYOUT,
     EXRAY_TENSOR_MAX,
@@ -69,7 +71,7 @@ from exray.schema.attributes import (
     VCS_REF_HEAD_NAME,
     VCS_REF_HEAD_REVISION,
 )
-from exray.schema.records import FrameRecord, LayerSite, Run, TensorSite
+from exray.schema.records import FrameRecord, LayerSite, Run, TensorBlock, TensorSite
 
 Attributes = dict[str, str | int | float]
 """Attributes of a span or a resource: scalars only."""
@@ -214,6 +216,18 @@ def tensor_place(site: TensorSite) -> Attributes:
         place[EXRAY_TENSOR_SCALE] = float(site.quantization.scales[0])
         place[EXRAY_TENSOR_ZERO_POINT] = int(site.quantization.zero_points[0])
     return place
+
+
+def tensor_texts(block: TensorBlock) -> dict[int, Attributes]:
+    """Return the attributes that some tensors of *block* have at level distribution, by row."""
+    texts: dict[int, Attributes] = {}
+    for key, by_row in (
+        (EXRAY_TENSOR_HISTOGRAM, block.histograms),
+        (EXRAY_TENSOR_CHANNELS, block.channels),
+    ):
+        for row, value in by_row.items():
+            texts.setdefault(row, {})[key] = value
+    return texts
 
 
 def tensor_span_place(site: TensorSite) -> Attributes:

@@ -25,8 +25,9 @@ from .span_content import (
     tensor_place,
     tensor_span_place,
 )
-from .template import FRAME_HEX, KEY, SKETCH_CHARS, TRACE, WIDE_SKETCH_CHARS, Layout
+from .template import FRAME_HEX, KEY, TRACE, Layout, sketch_chars, sketch_kind
 from .wire import (
+    WORD,
     Hole,
     Piece,
     attribute_hole,
@@ -46,9 +47,7 @@ _INPUT_KEY = attribute_hole(ATTRIBUTES, EXRAY_INPUT_KEY, integer_hole(*KEY))
 _FRAME_ID = attribute_hole(
     ATTRIBUTES,
     EXRAY_FRAME_ID,
-    Piece(
-        prefix(1, 16) + bytes(16), (Hole("word", 2, FRAME_HEX[0]), Hole("word", 10, FRAME_HEX[1]))
-    ),
+    Piece(prefix(1, 16) + bytes(16), (Hole(WORD, 2, FRAME_HEX[0]), Hole(WORD, 10, FRAME_HEX[1]))),
 )
 _BELOW_FRAME = join([_FRAME_ID, _INPUT_KEY])
 
@@ -164,17 +163,17 @@ def _statistics(form: Form, layout: Layout, row: int) -> Piece:
         for field, key in enumerate(REALS.values())
         if not form.nulls[row, field]
     ]
-    return join([*ints, *reals, *_sketch(form, row)])
+    texts = _plain(form.texts.get(row, {}))
+    return join([*ints, *reals, *_sketch(form, row), texts])
 
 
 def _sketch(form: Form, row: int) -> list[Piece]:
-    mark = SKETCH_PREFIX.encode()
-    if row in form.wide:
-        value = string_hole(WIDE_SKETCH_CHARS, "wide_sketch", form.wide.index(row), mark)
-    elif not form.unsketched[row]:
-        value = string_hole(SKETCH_CHARS, "sketch", row, mark)
-    else:
+    shown = form.sketch_of(row)
+    if shown is None:
         return []
+    size, column = shown
+    mark = SKETCH_PREFIX.encode()
+    value = string_hole(sketch_chars(size), sketch_kind(size), column, mark)
     return [attribute_hole(ATTRIBUTES, EXRAY_TENSOR_SKETCH, value)]
 
 

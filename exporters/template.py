@@ -5,24 +5,28 @@ on the wire all those have a fixed width. So a model's spans are encoded once, w
 offset of each number; every further frame is a copy into which its numbers are scattered.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from exray.schema.records import SKETCH_SIZE, TENSOR_ROW, WIDE_SKETCH_SIZE
+from exray.schema.records import TENSOR_ROW
 
 from .base64_rows import base64_rows, base64_size
 from .scratch import Scratch
 from .span_content import COUNTS, REALS
-from .wire import Piece
+from .wire import HALF, WORD, Piece
 
-SKETCH_CHARS = base64_size(4 * SKETCH_SIZE)
-"""Characters of a sketch, without its prefix."""
 
-WIDE_SKETCH_CHARS = base64_size(4 * WIDE_SKETCH_SIZE)
-"""Characters of a wide sketch."""
+def sketch_chars(size: int) -> int:
+    """Return the characters of a sketch of *size* values, without its prefix."""
+    return base64_size(4 * size)
+
+
+def sketch_kind(size: int) -> str:
+    """Return the kind of the holes that sketches of *size* values fill."""
+    return f"sketch {size}"
+
 
 TRACE, FRAME_HEX = (0, 1), (2, 3)
 """Word columns that all spans of a frame share: trace id, frame id in hex."""
@@ -33,7 +37,6 @@ KEY = (4, 0)
 _SPAN_FIELDS = 4
 
 
-@dataclass(frozen=True, slots=True)
 class Layout:
     """Columns of the numbers of one frame.
 
@@ -49,20 +52,17 @@ class Layout:
         reals: Further doubles.
     """
 
-    spans: int
-    tensors: int
-    numbers: int = 0
-    reals: int = 0
-
-    @property
-    def words(self) -> int:
-        """Number of word columns."""
-        return self.span(_SPAN_FIELDS)
-
-    @property
-    def integers(self) -> int:
+    def __init__(self, spans: int, tensors: int, numbers: int = 0, reals: int = 0) -> None:
+        self.spans = spans
+        self.tensors = tensors
+        self.integers = 1 + len(COUNTS) * tensors + numbers
         """Number of integers, and so of half columns."""
-        return 1 + len(COUNTS) * self.tensors + self.numbers
+        self._first_number = 1 + len(COUNTS) * tensors
+        self.first_real = KEY[0] + self.integers
+        self.first_extra_real = self.first_real + len(REALS) * tensors
+        self.first_span = self.first_extra_real + reals
+        self.words = self.first_span + _SPAN_FIELDS * spans
+        """Number of word columns."""
 
     def count(self, field: int, tensor: int) -> tuple[int, int]:
         """Return the word and the half column of an integer statistic of a tensor."""
@@ -71,28 +71,27 @@ class Layout:
 
     def number(self, position: int) -> tuple[int, int]:
         """Return the word and the half column of a further integer."""
-        at = 1 + self.tensors * len(COUNTS) + position
+        at = self._first_number + position
         return KEY[0] + at, at
 
     def real(self, field: int, tensor: int) -> int:
         """Return the column of a real statistic of a tensor."""
-        return KEY[0] + self.integers + tensor * len(REALS) + field
+        return self.first_real + tensor * len(REALS) + field
 
     def extra_real(self, position: int) -> int:
         """Return the column of a further double."""
-        return self.real(position, self.tensors)
+        return self.first_extra_real + position
 
     def span(self, field: int, slot: int = 0) -> int:
         """Return the column of field 0 to 3 (id, parent, start, end) of a span."""
-        return self.extra_real(self.reals) + field * self.spans + slot
+        return self.first_span + field * self.spans + slot
 
 
 class Numbers:
     """The numbers of some frames, in the columns of a layout.
 
     ``words`` has shape (frames, words) and ``halves`` (frames, integers), in the byte order
-    of the wire. ``sketches`` and ``wide`` hold base64, of every tensor and of those alone that
-    have a wide one.
+    of the wire. ``texts`` holds base64 of sketches, by the kind of hole.
 
     Args:
         layout: The columns.
@@ -113,8 +112,7 @@ class Numbers:
         self._scratch = scratch
         self.words = scratch.array("words", (self.frames, layout.words), "<u8")
         self.halves = np.empty((self.frames, 0), "<u2")
-        self.sketches = np.empty((self.frames, 0), f"V{SKETCH_CHARS}")
-        self.wide = np.empty((self.frames, 0), f"V{WIDE_SKETCH_CHARS}")
+        self.texts: dict[str, NDArray[Any]] = {}
         self.words[:, 0:2] = trace_ids.view("<u8")
         hexadecimal = span_ids.tobytes().hex().encode()
         self.words[:, 2:4] = np.frombuffer(hexadecimal, "<u8").reshape(-1, 2)
@@ -147,13 +145,14 @@ class Numbers:
         layout = self.layout
         values = np.empty((self.frames, layout.integers), np.int64)
         values[:, 0] = keys
-        first, end = layout.count(0, 0)[1], layout.number(0)[1]
-        counts = values[:, first:end].reshape(*rows.shape, len(COUNTS))
-        for field, name in enumerate(COUNTS):
-            counts[..., field] = rows[name]
+        end = layout.number(0)[1]
+        if rows.size:
+            counts = values[:, 1:end].reshape(*rows.shape, len(COUNTS))
+            for field, name in enumerate(COUNTS):
+                counts[..., field] = rows[name]
         values[:, end:] = numbers
         words, self.halves = long_varints(values)
-        self.words[:, KEY[0] : KEY[0] + layout.integers] = words
+        self.words[:, KEY[0] : layout.first_real] = words
 
     def set_reals(self, rows: NDArray[np.void], reals: NDArray[np.float64]) -> None:
         """Set all doubles.
@@ -162,24 +161,21 @@ class Numbers:
             rows: Shape (frames, tensors), of dtype `TENSOR_ROW`.
             reals: The further ones, shape (frames, reals).
         """
-        first, end = self.layout.real(0, 0), self.layout.extra_real(0)
-        target = self.words[:, first : self.layout.span(0)].view("<f8")
-        target[:, : end - first].reshape(*rows.shape, len(REALS))[...] = real_statistics(rows)
+        first, end = self.layout.first_real, self.layout.first_extra_real
+        target = self.words[:, first : self.layout.first_span].view("<f8")
+        if rows.size:
+            statistics = target[:, : end - first].reshape(*rows.shape, len(REALS))
+            statistics[...] = real_statistics(rows)
         target[:, end - first :] = reals
 
     def set_sketches(self, values: NDArray[np.float32]) -> None:
-        """Set the sketches of all tensors, shape (frames, tensors, 64)."""
-        self.sketches = self._base64("sketches", values, SKETCH_CHARS)
-
-    def set_wide(self, values: NDArray[np.float32]) -> None:
-        """Set the wide sketches, shape (frames * tensors with one, 256)."""
-        self.wide = self._base64("wide", values, WIDE_SKETCH_CHARS)
-
-    def _base64(self, name: str, values: NDArray[np.float32], chars: int) -> NDArray[Any]:
+        """Set the sketches of one size, shape (frames, tensors, size) or (any, size)."""
+        size = values.shape[-1]
         # A view where the values lie at equal distances, as in an array of rows.
-        packed = values.astype("<f4", copy=False).view(np.uint8).reshape(-1, 4 * values.shape[-1])
-        text = self._scratch.array(name, (len(packed), chars), np.uint8)
-        return base64_rows(packed, text).view(f"V{chars}").reshape(self.frames, -1)
+        packed = values.astype("<f4", copy=False).view(np.uint8).reshape(-1, 4 * size)
+        kind, chars = sketch_kind(size), sketch_chars(size)
+        text = self._scratch.array(kind, (len(packed), chars), np.uint8)
+        self.texts[kind] = base64_rows(packed, text).view(f"V{chars}").reshape(self.frames, -1)
 
 
 _REAL_VIEW = np.dtype(
@@ -222,12 +218,7 @@ class Template:
 
     def fill(self, numbers: Numbers, out: NDArray[np.uint8]) -> None:
         """Write the messages of all frames of *numbers* to *out*, shape (frames, bytes)."""
-        sources = {
-            "word": numbers.words,
-            "half": numbers.halves,
-            "sketch": numbers.sketches,
-            "wide_sketch": numbers.wide,
-        }
+        sources = {WORD: numbers.words, HALF: numbers.halves, **numbers.texts}
         holes = [
             (self._offsets[kind], self._sources[kind], source, source.dtype.itemsize)
             for kind, source in sources.items()

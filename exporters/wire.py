@@ -11,12 +11,12 @@ import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, cast
+from typing import cast
 
 from .plain_json import plain_text
 
-HoleKind = Literal["word", "half", "sketch", "wide_sketch"]
-"""What fills a hole: 8 bytes, 2 bytes, or the base64 of 64 or of 256 floats."""
+WORD, HALF = "word", "half"
+"""Holes of 8 and of 2 bytes."""
 
 LONG_VARINT = b"\x80" * 9 + b"\x00"
 """A varint of ten bytes; here 0."""
@@ -27,12 +27,12 @@ class Hole:
     """A place in a message.
 
     Args:
-        kind: What fills it.
+        kind: What fills it: a word, a half, or a text of a known size.
         offset: Its first byte in the message.
         source: Column of the values, in the array of that kind, which fills it.
     """
 
-    kind: HoleKind
+    kind: str
     offset: int
     source: int
 
@@ -176,7 +176,7 @@ def attributes(field: int, values: Mapping[str, object]) -> bytes:
 def word_hole(before: bytes, *sources: int) -> Piece:
     """Return *before* and a hole of 8 bytes for each of *sources*."""
     at = len(before)
-    holes = tuple(Hole("word", at + 8 * i, source) for i, source in enumerate(sources))
+    holes = tuple(Hole(WORD, at + 8 * i, source) for i, source in enumerate(sources))
     return Piece(before + bytes(8 * len(sources)), holes)
 
 
@@ -192,10 +192,10 @@ def double_hole(source: int) -> Piece:
 
 def integer_hole(word: int, half: int) -> Piece:
     """Return an ``AnyValue`` that holds an integer, of the two parts of a long varint."""
-    return Piece(b"\x18" + LONG_VARINT, (Hole("word", 1, word), Hole("half", 9, half)))
+    return Piece(b"\x18" + LONG_VARINT, (Hole(WORD, 1, word), Hole(HALF, 9, half)))
 
 
-def string_hole(size: int, kind: HoleKind, source: int, before: bytes = b"") -> Piece:
+def string_hole(size: int, kind: str, source: int, before: bytes = b"") -> Piece:
     """Return an ``AnyValue`` that holds *before* and *size* bytes of text."""
     head = prefix(1, len(before) + size) + before
     return Piece(head + bytes(size), (Hole(kind, len(head), source),))

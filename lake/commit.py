@@ -80,9 +80,10 @@ def _partitions(table: Table, rows: "pa.Table") -> "Iterator[tuple[dict[str, str
     if not keys:
         yield {}, ordered
         return
-    for values in ordered.select(keys).group_by(keys).aggregate([]).to_pylist():
+    partitions = ordered.select(keys).group_by(keys).aggregate([]).to_pylist()
+    for values in partitions:
         part = ordered
-        for key in keys:
+        for key in keys if len(partitions) > 1 else ():  # one takes all rows as they are
             part = part.filter(pc.equal(part.column(key), values[key]))
         yield {key: str(values[key]) for key in keys}, part.drop_columns(keys)
 

@@ -148,6 +148,30 @@ def several_outputs_frame(number: int = 0) -> FrameRecord:
     return frame
 
 
+def private_frame(number: int = 0) -> FrameRecord:
+    """Return a frame whose input's sketch is shortened, as one output's and the stage's are."""
+    frame = outside_frame(number)
+    inside = frame.inferences[0].tensors
+    assert inside is not None
+    inside.rows["sketch"][0, 16:] = np.nan
+    inside.rows["sketch"][2, 8:] = np.nan
+    inside.rows["sketch"][3, 16:] = np.nan
+    inside.wide_sketches = {}
+    frame.tensors[0].rows["sketch"][1, 32:] = np.nan
+    return frame
+
+
+def distribution_frame(number: int = 0) -> FrameRecord:
+    """Return a frame at level distribution: some tensors have histogram and channels."""
+    frame = outside_frame(number)
+    inside = frame.inferences[0].tensors
+    assert inside is not None
+    inside.histograms = {1: f"eh1:{number}", 2: "eh1:AAAA"}
+    inside.channels = {2: "ch1:" + "B" * (100 + number)}
+    frame.tensors[1].histograms = {0: f"eh1:c{number}"}
+    return frame
+
+
 def plain_frame(number: int = 0) -> FrameRecord:
     """Return a frame at level latency: no tensors, no layers, below an application's span."""
     frame = make_frame(number)
@@ -194,6 +218,8 @@ KINDS = {
     "foreign names": foreign_names_frame,
     "outside tensors": outside_frame,
     "several outputs": several_outputs_frame,
+    "private": private_frame,
+    "distribution": distribution_frame,
     "latency": plain_frame,
     "no model": bare_frame,
     "lone tensors": lone_tensors_frame,

@@ -4,7 +4,7 @@ It shares no code with the exporter, only the keys of the registry.
 """
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ Decoded = dict[tuple[Any, bytes, bytes], dict[str, Any]]
 """Spans by run, trace and span id: every field, attributes as a mapping."""
 
 
-def decode(requests: Iterable[bytes]) -> Decoded:
+def decode(requests: Iterable[bytes | Sequence[bytes | memoryview]]) -> Decoded:
     """Parse requests strictly and return their spans.
 
     Raises:
@@ -28,7 +28,7 @@ def decode(requests: Iterable[bytes]) -> Decoded:
     spans: Decoded = {}
     for data in requests:
         request = ExportTraceServiceRequest()
-        request.ParseFromString(data)
+        request.ParseFromString(data if isinstance(data, bytes) else b"".join(data))
         before = request.ByteSize()
         request.DiscardUnknownFields()
         if request.ByteSize() != before:
@@ -160,7 +160,12 @@ def _add_tensors(
                 below = {"exray.frame.id": frame.span_id.hex(), "exray.input.key": frame.input_key}
                 span.attributes.extend(_pairs(below | (_layer(site.layer) if site.layer else {})))
                 spans.append((run, span))
-            span.attributes.extend(_pairs(_tensor(site, row, block.wide_sketches.get(number))))
+            more = {
+                "exray.tensor.histogram": block.histograms.get(number),
+                "exray.tensor.channels": block.channels.get(number),
+            }
+            shown = _tensor(site, row, block.wide_sketches.get(number))
+            span.attributes.extend(_pairs(shown | more))
 
 
 def _span(
@@ -226,7 +231,9 @@ def _tensor(site: TensorSite, row: Any, wide: Any) -> dict[str, Any]:
     for name in ("nan", "posinf", "neginf", "zero", "sat_low", "sat_high"):
         found[f"{name}_count"] = int(row[f"{name}_count"])
     found["count"], found["hash"] = int(row["count"]), int(row["hash"])
-    for values in (wide, row["sketch"]):
+    sketch = row["sketch"]
+    shortened = [sketch[:k] for k in (8, 16, 32) if np.isnan(sketch[k:]).all()]
+    for values in (wide, sketch, *shortened):
         if values is not None and not np.isnan(values).any():
             packed = np.asarray(values, "<f4").tobytes()
             found["sketch"] = "cs1:" + base64.b64encode(packed).decode()

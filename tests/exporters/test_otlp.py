@@ -9,7 +9,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from exray.exporters import OTLPExporter, RecordBatch, RecordBuffer
 from exray.exporters.typing import ExportResult
 from exray.schema.errors import UsageError
-from exray.schema.records import FrameRecord
+from exray.schema.records import FrameRecord, MetricRecord
 
 from . import frames as make
 from .builders import make_foreign_span, make_frame, make_graph, make_run
@@ -101,6 +101,14 @@ def test_signals_go_to_their_own_paths_what_describes_before_what_is_described(
 
     paths = [received.path for received in server.received]
     assert paths == ["/v1/logs", "/v1/metrics", "/v1/traces", "/v1/traces"]
+
+
+def test_numbers_outside_frames_go_as_metrics(server: OTLPServer) -> None:
+    metric = MetricRecord(name="load", value=0.5, time_ns=1, run=make_run())
+
+    make_exporter(server).export(RecordBatch(metrics=(metric,)))
+
+    assert [received.path for received in server.received] == ["/v1/metrics"]
 
 
 def test_an_empty_batch_sends_nothing(server: OTLPServer) -> None:

@@ -21,7 +21,7 @@ ENVIRONMENT = {"service.name": "shelf-camera"}
 
 
 def encoded(*frames: FrameRecord) -> list[bytes]:
-    return list(RequestEncoder(ENVIRONMENT).traces(frames))
+    return [b"".join(request) for request in RequestEncoder(ENVIRONMENT).traces(frames)]
 
 
 def expected(*frames: FrameRecord) -> Decoded:
@@ -204,9 +204,9 @@ def decode_logs(requests: list[bytes]) -> list[tuple[object, str, object]]:
 def test_a_graph_is_a_log_record_for_each_operator() -> None:
     run = make_run()
 
-    requests = list(RequestEncoder(ENVIRONMENT).logs([], [(run, make_graph())], START_NS))
+    (request,) = RequestEncoder(ENVIRONMENT).logs([], [(run, make_graph())], START_NS)
 
-    ((resource, name, body),) = decode_logs(requests)
+    ((resource, name, body),) = decode_logs([b"".join(request)])
     assert resource == run.run_id.hex()
     assert name == "exray.graph.op"
     assert body == {
@@ -235,9 +235,9 @@ def test_a_run_is_a_log_record_of_all_that_is_known() -> None:
     run = make_run()
     run.plain_output_equal, run.init_ns, run.preprocess_json = True, 5, '{"a": 1}'
 
-    requests = list(RequestEncoder(ENVIRONMENT).logs([run], [], START_NS))
+    (request,) = RequestEncoder(ENVIRONMENT).logs([run], [], START_NS)
 
-    ((_, name, body),) = decode_logs(requests)
+    ((_, name, body),) = decode_logs([b"".join(request)])
     assert name == "exray.run"
     assert isinstance(body, dict)
     known = {"run_id": run.run_id, "plain_output_equal": True, "init_ns": 5, "threads": None}
@@ -251,7 +251,7 @@ def test_a_recorded_number_is_a_gauge_whose_exemplar_names_the_frame() -> None:
 
     (data,) = RequestEncoder(ENVIRONMENT).metrics([frame, make_frame(1)])
 
-    (of_run,) = ExportMetricsServiceRequest.FromString(data).resource_metrics
+    (of_run,) = ExportMetricsServiceRequest.FromString(b"".join(data)).resource_metrics
     metrics = of_run.scope_metrics[0].metrics
     assert [(m.name, m.unit) for m in metrics] == [("light", "lx"), ("température", "Cel")]
     (point,) = metrics[1].gauge.data_points
@@ -275,7 +275,7 @@ def test_a_number_outside_frames_is_a_gauge_of_its_run_with_its_attributes() -> 
 
     (data,) = RequestEncoder(ENVIRONMENT).metrics([], metrics)
 
-    first, second = ExportMetricsServiceRequest.FromString(data).resource_metrics
+    first, second = ExportMetricsServiceRequest.FromString(b"".join(data)).resource_metrics
     names = [[m.name for m in group.scope_metrics[0].metrics] for group in (first, second)]
     assert names == [["load", "light"], ["load"]]
     runs = [mapping(group.resource.attributes)["exray.run.id"] for group in (first, second)]
@@ -286,6 +286,26 @@ def test_a_number_outside_frames_is_a_gauge_of_its_run_with_its_attributes() -> 
         "cpu.logical_number": ("int_value", 3),
         "exray.cpu.governor": ("string_value", "ondemand"),
     }
+
+
+def test_numbers_outside_frames_are_points_of_their_runs_gauge() -> None:
+    metrics = [
+        MetricRecord(
+            name="load", value=0.25 * i, time_ns=i, attributes={"core": i}, run=make_run(r)
+        )
+        for i, r in ((1, 1), (2, 1), (3, 2))
+    ]
+
+    (data,) = RequestEncoder(ENVIRONMENT).metrics(
+        [], [*metrics, MetricRecord(name="x", value=1.0, time_ns=9)]
+    )
+
+    of_runs = ExportMetricsServiceRequest.FromString(b"".join(data)).resource_metrics
+    points = [list(of_run.scope_metrics[0].metrics[0].gauge.data_points) for of_run in of_runs]
+    assert [[p.as_double for p in of_run] for of_run in points] == [[0.25, 0.5], [0.75], [1.0]]
+    assert mapping(points[0][1].attributes) == {"core": ("int_value", 2)}
+    assert not points[0][0].exemplars
+    assert "exray.run.id" not in mapping(of_runs[2].resource.attributes)
 
 
 @pytest.mark.parametrize(
