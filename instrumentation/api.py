@@ -3,13 +3,13 @@
 import atexit
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
-from exray.exporters.buffer import RecordBuffer
-from exray.exporters.lake import LakeExporter
-from exray.schema.errors import ExrayError, MissingExtraError, UsageError
+from exray.schema.errors import UsageError
 from exray.schema.records import Run
 
 from .compiled_model import CompiledModel
@@ -31,17 +31,30 @@ from .litert_patching import (
     litert_model_of,
     patch_litert,
 )
-from .patching import unpatch
+from .patching import FindRecorder, unpatch
 from .recorder import Recorder
 from .scopes import Frame, Stage
 from .sensor_values import metrics_of_sensor
+from .sinks import endpoint_of, is_lake_named, open_sink
 from .stages import RecordingStage
 from .untraced import new_frame
 
 Model = TypeVar("Model")
 
+Runtime = Literal["litert", "keras"]
+"""Whose classes are patched; ``tf.lite`` is LiteRT's."""
+
+_PATCHES: dict[Runtime, tuple[Callable[[FindRecorder], None], ...]] = {
+    "litert": (patch_litert, patch_compiled),
+    "keras": (patch_keras,),
+}
+
+RUNTIMES: frozenset[Runtime] = frozenset(_PATCHES)
+"""All that can be traced."""
+
 _lock = threading.RLock()
 _recorder: Recorder | None = None
+_runtimes: frozenset[Runtime] = frozenset()
 
 
 def configure(
@@ -49,6 +62,7 @@ def configure(
     build: str | None = None,
     role: str | None = None,
     lake: str | os.PathLike[str] | None = None,
+    endpoint: str | None = None,
     level: str | None = None,
     layers: str | Sequence[str] | None = None,
     host_period_s: float | None = None,
@@ -71,7 +85,11 @@ def configure(
             ``OTEL_RESOURCE_ATTRIBUTES``, else ``EXRAY_BUILD``, else ``dev``.
         role: ``edge`` or ``reference``. Default: ``EXRAY_ROLE``, else ``edge``.
         lake: Folder of the lake, made where there is none. Default: ``EXRAY_LAKE``, else
-            ``lake``.
+            ``lake`` unless there is an endpoint.
+        endpoint: OTLP server that gets the records, such as ``http://collector:4318``, by
+            HTTP; a lake named beside it gets them too. Default: ``EXRAY_ENDPOINT``; where no
+            lake is named either, ``OTEL_EXPORTER_OTLP_ENDPOINT``. Headers, timeout,
+            compression and certificates are those of OpenTelemetry's variables.
         level: ``off``, ``latency``, ``summary``, ``distribution`` or, only where privacy is
             ``open``, ``full``. Default: ``off`` where ``OTEL_SDK_DISABLED`` is true, else
             ``EXRAY_LEVEL``, else ``summary``.
@@ -116,31 +134,48 @@ def configure(
         full_ring_bytes=full_ring_bytes,
         auto=auto,
     )
+    lake_named = is_lake_named(lake)
+    server = endpoint_of(endpoint, lake_named=lake_named)
     shutdown()
     if config.level == Level.OFF:
         return
     with guard("start recording"):
-        try:
-            exporter = LakeExporter(config.lake, full_ring_bytes=config.full_ring_bytes)
-        except MissingExtraError as error:
-            log_once("lake extra", f"{error}. Nothing is recorded; the application runs on.")
-            return
-        except ExrayError as error:
-            log_once("lake", f"{error} Nothing is recorded; the application runs on.")
-            return
-        start(Recorder(config, RecordBuffer(exporter)))
+        sink = open_sink(config, server, into_lake=lake_named or server is None)
+        if sink is not None:
+            start(Recorder(config, sink))
 
 
-def start(recorder: Recorder) -> None:
-    """Make *recorder* the process's own and patch the runtimes; for playback and tests."""
+def start(recorder: Recorder, runtimes: AbstractSet[Runtime] = RUNTIMES) -> None:
+    """Make *recorder* the process's own and patch the runtimes.
+
+    For playback, instrumentors and tests.
+
+    Args:
+        recorder: Takes what is recorded.
+        runtimes: Those whose models are traced.
+    """
     global _recorder
     with _lock:
         shutdown()
         forget_logged()
         _recorder = recorder
-        patch_litert(current_recorder)
-        patch_compiled(current_recorder)
-        patch_keras(current_recorder)
+        trace_runtimes(runtimes)
+
+
+def trace_runtimes(runtimes: AbstractSet[Runtime]) -> None:
+    """Trace the models of *runtimes* and of no other, with the recorder as it is."""
+    global _runtimes
+    with _lock:
+        unpatch()
+        _runtimes = frozenset(runtimes)
+        for runtime in _runtimes:
+            for patch in _PATCHES[runtime]:
+                patch(partial(_recorder_of, runtime))
+
+
+def traced_runtimes() -> frozenset[Runtime]:
+    """Return the runtimes whose models are traced."""
+    return _runtimes if _recorder is not None else frozenset()
 
 
 def shutdown() -> None:
@@ -302,6 +337,11 @@ def run_of(model: object) -> Run | None:
 def current_recorder() -> Recorder | None:
     """Return the process's recorder, None while nothing is recorded."""
     return _recorder
+
+
+def _recorder_of(runtime: Runtime) -> Recorder | None:
+    """Return the process's recorder for the models of *runtime*."""
+    return _recorder if runtime in _runtimes else None
 
 
 def _after_fork_in_child() -> None:

@@ -9,6 +9,7 @@ argument             OpenTelemetry                                 exray        
 ``build``            ``OTEL_RESOURCE_ATTRIBUTES`` service.version  ``EXRAY_BUILD``            ``dev``
 ``role``             —                                             ``EXRAY_ROLE``             ``edge``
 ``lake``             —                                             ``EXRAY_LAKE``             ``lake``
+``endpoint``         ``OTEL_EXPORTER_OTLP_ENDPOINT`` [1]_          ``EXRAY_ENDPOINT``         none
 ``level``            ``OTEL_SDK_DISABLED=true`` means ``off``      ``EXRAY_LEVEL``            ``summary``
 ``layers``           —                                             ``EXRAY_LAYERS``           ``all``
 ``sampling``         —                                             ``EXRAY_SAMPLING``         ``budget``
@@ -20,6 +21,9 @@ argument             OpenTelemetry                                 exray        
 ===================  ============================================  =========================  ===========
 
 Privacy is ``open`` by default where recorded inputs are played back (``exray run``).
+
+.. [1] Where neither an endpoint nor a lake is named otherwise: that variable is for all
+   telemetry of an application. Without a lake named, an endpoint gets the records alone.
 
 A wrong argument is an error. A wrong variable is logged, and the default taken: whoever
 sets a device's environment must not be able to stop its application.

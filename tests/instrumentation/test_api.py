@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import exray
-from exray.instrumentation import api
+from exray.instrumentation import api, sinks
 from exray.instrumentation.guard import forget_logged
 from exray.instrumentation.recorder import Recorder
 from exray.instrumentation.scopes import Frame, Stage
@@ -104,7 +104,7 @@ def test_without_the_extra_the_install_line_is_logged_once_and_the_application_r
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     missing = MissingExtraError("lake", "recording into the lake 'lake'")
-    monkeypatch.setattr(api, "LakeExporter", raising(missing))
+    monkeypatch.setattr(sinks, "LakeExporter", raising(missing))
 
     for _ in range(2):
         exray.configure(lake=tmp_path / "lake")
@@ -161,7 +161,7 @@ def test_whatever_keeps_a_lake_from_being_opened_the_application_runs_on(
     tmp_path: Path,
 ) -> None:
     monkeypatch.delenv("EXRAY_GUARD")
-    monkeypatch.setattr(api, "LakeExporter", raising(error))
+    monkeypatch.setattr(sinks, "LakeExporter", raising(error))
 
     exray.configure(lake=tmp_path / "lake")
 
