@@ -48,7 +48,7 @@ from exray.schema.records import (
 LAYERS = 66
 ROUNDS = 15
 SDK_FRAMES = 10  # the SDK's queue holds 2048 spans
-OTLP_FRAMES = 96
+OTLP_FRAMES = 500
 LAKE_FRAMES = 500  # half of what a batch of 64 MiB holds
 LIMITS_US = {"OTLP bytes by template": 1.0, "lake, Parquet committed": 3.0}
 

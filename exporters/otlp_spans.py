@@ -6,7 +6,7 @@ A duration that was not measured is zero on the wire; a layer's timing then says
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ from exray.schema.records import (
 from .joined import joined_rows
 from .otlp_span import SPANS, encode_span, frame_tail
 from .scratch import Arena, Scratch
-from .section import Form, FrameKeys, SectionEncoder, Spans
+from .section import Form, FrameKeys, SectionEncoder, Spans, Texts
 from .span_content import frame_numbers, tensor_texts
 from .span_pieces import frame_body, inference_piece, stages_piece
 from .template import Layout
@@ -44,6 +44,7 @@ SpansOfRun = dict[bytes, tuple[Run, list[Buffer]]]
 _NO_LAYERS = np.empty(0, LAYER_ROW)
 _NO_TENSORS = np.empty(0, TENSOR_ROW)
 _NO_SPAN = bytes(8)
+_NONE: dict[int, Any] = {}
 
 
 class FrameEncoder:
@@ -98,10 +99,14 @@ class FrameEncoder:
                 key, None, _frame_spans(members), partial(_build_frame, first)
             ):
                 positions: list[int] = index.tolist()
-                for position, row in zip(positions, rows, strict=True):
+                body, size, at = rows.reshape(-1).data, rows.shape[1], 0
+                for position in positions:
                     tail = frame_tail(members[position].frame)
-                    into += (prefix(SPANS, split + len(tail)), row[:split].data, tail)
-                    into.append(row[split:].data)
+                    head = prefix(SPANS, split + len(tail))
+                    into += (head, body[at : at + split], tail)
+                    if size > split:
+                        into.append(body[at + split : at + size])
+                    at += size
 
 
 def _spans_of(spans: SpansOfRun, run: Run) -> list[Buffer]:
@@ -144,15 +149,21 @@ def _inference_spans(members: Sequence[_Execution], scratch: Scratch) -> Spans:
         frames=_keys([frame for frame, _ in members]),
         labels=np.concatenate([layers["site"], unmeasured, tensors["site"]], axis=1),
         ids=np.concatenate([own, layers["span_id"]], axis=1),
-        parents=np.concatenate([frame_ids, np.broadcast_to(own, layers.shape)], axis=1),
+        parents=frame_ids,
         starts=starts,
         ends=starts + durations,
         tensors=tensors,
         wide=[i.tensors.wide_sketches if i.tensors else {} for i in inferences],
-        texts=[tensor_texts(i.tensors) if i.tensors else {} for i in inferences],
+        texts=[_texts_of(i.tensors) for i in inferences],
         numbers=np.empty((len(members), 0), np.int64),
         reals=np.empty((len(members), 0)),
     )
+
+
+def _texts_of(block: TensorBlock | None) -> Texts:
+    if block is None or not (block.histograms or block.channels):
+        return _NONE
+    return tensor_texts(block)
 
 
 def _build_inference(
@@ -164,7 +175,7 @@ def _build_inference(
 # --- frames ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Opened:
     """A frame, with what of it is outside the models taken apart.
 
@@ -232,8 +243,8 @@ def _frame_spans(members: Sequence[_Opened]) -> Spans:
         starts=intervals[:, :, 0],
         ends=intervals.sum(axis=2),
         tensors=joined_rows([_outside_rows(frame) for frame in frames]).reshape(count, -1),
-        wide=[_outside(frame, _wide_of) for frame in frames],
-        texts=[_outside(frame, tensor_texts) for frame in frames],
+        wide=[_outside(frame, _wide_of) if frame.tensors else _NONE for frame in frames],
+        texts=[_outside(frame, tensor_texts) if frame.tensors else _NONE for frame in frames],
         numbers=np.array([tuple(m.numbers.values()) for m in members], np.int64),
         reals=np.array([[frame.sample_rate] for frame in frames], np.float64),
     )

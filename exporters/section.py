@@ -37,7 +37,7 @@ class Spans:
         frames: The frames' trace ids, span ids and input keys.
         labels: What must be equal for two frames to have one form, shape (frames, any).
         ids: Of the spans that are not a tensor's, (frames, spans), uint64.
-        parents: Their parents, the same shape.
+        parents: Of those spans or, where one has all others below it, of that one alone.
         starts: Nanoseconds, the same shape.
         ends: Nanoseconds, the same shape.
         tensors: Summaries, (frames, tensors), of dtype `TENSOR_ROW`.

@@ -68,13 +68,14 @@ def inference_piece(
     labels: list[int] = form.labels.tolist()
     seen = [tensors[site] for site in labels[2 * count :]]
     carried = _carried(form, layout, seen)
-    spans = [_span(layout, 0, INFERENCE, [_BELOW_FRAME, carried.get(0, Piece(b""))])]
+    own = [_BELOW_FRAME, carried.get(0, Piece(b""))]
+    spans = [_span(layout, 0, INFERENCE, own, parent=layout.span(1, 0))]
     places = zip(labels[:count], labels[count : 2 * count], strict=True)
     for slot, (site, missing) in enumerate(places, 1):
         layer = layers[site]
         place = layer_attributes(layer, measured=not missing)
         content = [_BELOW_FRAME, _plain(place), carried.get(slot, Piece(b""))]
-        spans.append(_span(layout, slot, layer.op, content))
+        spans.append(_span(layout, slot, layer.op, content, parent=layout.span(0, 0)))
     return join([*spans, *_own_spans(form, layout, seen)])
 
 
@@ -102,7 +103,8 @@ def frame_body(
     carried = _carried(form, layout, tensors).get(0, Piece(b""))
     level = _plain({EXRAY_LEVEL: frame.level})
     content = [_INPUT_KEY, *ints, level, rate, carried]
-    return _span_body(layout, 0, FRAME, content, root=frame.parent_span_id is None)
+    parent = None if frame.parent_span_id is None else layout.span(1, 0)
+    return _span_body(layout, 0, FRAME, content, parent)
 
 
 def stages_piece(
@@ -118,7 +120,7 @@ def stages_piece(
             [_BELOW_FRAME, carried.get(slot, Piece(b""))],
             kind=KINDS[stage.kind],
             end=status(stage.status, stage.status_message),
-            root=stage.parent_span_id is None,
+            parent=None if stage.parent_span_id is None else layout.span(1, slot),
         )
         for slot, stage in enumerate(stages, 1)
     ]
@@ -138,6 +140,7 @@ def _own_spans(form: Form, layout: Layout, sites: Sequence[TensorSite]) -> list[
                 _plain(tensor_span_place(sites[row])),
                 _statistics(form, layout, row),
             ],
+            parent=layout.span(1, first + position),
         )
         for position, row in enumerate(own)
     ]
@@ -183,11 +186,11 @@ def _span(
     name: str,
     content: Sequence[Piece],
     *,
+    parent: int | None,
     kind: int = KINDS["internal"],
     end: bytes = b"",
-    root: bool = False,
 ) -> Piece:
-    body = _span_body(layout, slot, name, content, kind=kind, root=root)
+    body = _span_body(layout, slot, name, content, parent, kind)
     return message(SPANS, join([body, Piece(end + LOCAL_PARENT)]))
 
 
@@ -196,17 +199,25 @@ def _span_body(
     slot: int,
     name: str,
     content: Sequence[Piece],
-    *,
+    parent: int | None,
     kind: int = KINDS["internal"],
-    root: bool = False,
 ) -> Piece:
-    """Return the fields of a span in their order, up to the attributes."""
-    parent = [] if root else [word_hole(prefix(4, 8), layout.span(1, slot))]
+    """Return the fields of a span in their order, up to the attributes.
+
+    Args:
+        layout: Where the numbers come from.
+        slot: Of the span.
+        name: The span's.
+        content: Its attributes.
+        parent: Column of the parent's id, None for a root.
+        kind: Number of its kind.
+    """
+    above = [] if parent is None else [word_hole(prefix(4, 8), parent)]
     return join(
         [
             word_hole(prefix(1, 16), *TRACE),
             word_hole(prefix(2, 8), layout.span(0, slot)),
-            *parent,
+            *above,
             Piece(text(5, name) + integer(6, kind)),
             word_hole(b"\x39", layout.span(2, slot)),
             word_hole(b"\x41", layout.span(3, slot)),

@@ -80,6 +80,7 @@ def varint(value: int) -> bytes:
     return bytes(data)
 
 
+@lru_cache(maxsize=4096)
 def prefix(field: int, size: int) -> bytes:
     """Return what stands before a length-delimited field of *size* bytes."""
     return varint(field << 3 | 2) + varint(size)
@@ -149,20 +150,17 @@ def key_value(field: int, key: str, value: object) -> bytes:
     return delimited(field, text(1, key) + delimited(2, any_value(value)))
 
 
-@lru_cache(maxsize=256)
-def _tag_and_key(field: int, key: str) -> tuple[bytes, bytes]:
-    return varint(field << 3 | 2), text(1, key)
+@lru_cache(maxsize=4096)
+def _text_head(field: int, key: str, size: int) -> bytes:
+    """Return a ``KeyValue`` up to its text of *size* bytes."""
+    inside = text(1, key) + prefix(2, len(prefix(1, size)) + size) + prefix(1, size)
+    return prefix(field, len(inside) + size) + inside
 
 
 def text_attribute(field: int, key: str, value: str) -> bytes:
     """Return a ``KeyValue`` of text, as `key_value` does, faster."""
-    tag, name = _tag_and_key(field, key)
     content = utf8(value)
-    size = len(content)
-    whole = len(name) + size + 4
-    if whole > 127:
-        return key_value(field, key, value)
-    return b"%b%c%b\x12%c\x0a%c%b" % (tag, whole, name, size + 2, size, content)
+    return _text_head(field, key, len(content)) + content
 
 
 def attributes(field: int, values: Mapping[str, object]) -> bytes:
