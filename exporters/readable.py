@@ -3,42 +3,33 @@
 They are built directly, not started and ended one by one: that costs a tenth of it.
 """
 
-import base64
 import json
 import logging
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
-import numpy as np
-from numpy.typing import NDArray
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-from exray.schema.attributes import EXRAY_TENSOR_SKETCH
 from exray.schema.records import (
     FrameRecord,
     InferenceRecord,
     LayerSite,
     Run,
     SpanRecord,
-    TensorBlock,
     TensorSite,
 )
 
 from .plain_json import plain_text
+from .readable_tensors import SeenTensor, tensors_by_span
 from .rows import UNKNOWN_RUN
-from .sketch_sizes import sketch_sizes
 from .span_content import (
-    COUNTS,
     FRAME,
     INFERENCE,
     OWN_SCOPE,
-    REALS,
-    SKETCH_PREFIX,
     TENSOR,
     Attributes,
     below_frame,
@@ -47,12 +38,14 @@ from .span_content import (
     run_attributes,
     tensor_place,
     tensor_span_place,
-    tensor_texts,
 )
 from .typing import ExportResult, RecordBatch
 
 SPANS_AT_ONCE = 512
 """Most spans handed to an exporter in one call, as OpenTelemetry's own processor does."""
+
+MAX_PLACES = 4096
+"""Sites whose attributes are kept: those of some dozen networks."""
 
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 
@@ -67,11 +60,11 @@ class ReadableSpans:
     """
 
     def __init__(self, environment: Resource) -> None:
-        self._environment = environment
+        self._shared = _Shared(environment)
 
     def of_frame(self, frame: FrameRecord) -> list[ReadableSpan]:
         """Return a frame's spans, itself first, parents before their children."""
-        return list(_FrameSpans(frame, self.resource_of).spans())
+        return list(_FrameSpans(frame, self._shared).spans())
 
     def of_span(self, span: SpanRecord) -> ReadableSpan:
         """Return a span outside any frame of ours."""
@@ -93,7 +86,7 @@ class ReadableSpans:
 
     def resource_of(self, run: Run) -> Resource:
         """Return the resource of *run*."""
-        return self._environment.merge(Resource(_clean(run_attributes(run))))
+        return self._shared.resource_of(run)
 
 
 class SpanExporterAdapter:
@@ -155,23 +148,24 @@ def readable_spans(batch: RecordBatch, spans: ReadableSpans) -> Iterator[Readabl
 class _FrameSpans:
     """One frame's spans in the making."""
 
-    def __init__(self, frame: FrameRecord, resource_of: Callable[[Run], Resource]) -> None:
+    def __init__(self, frame: FrameRecord, shared: "_Shared") -> None:
         self._frame = frame
+        self._shared = shared
         self._trace_id = int.from_bytes(frame.trace_id, "big")
         self._below = below_frame(frame)
         self._scope = InstrumentationScope(OWN_SCOPE, frame.run.exray_version)
         self._resources: dict[bytes, Resource] = {}
-        self._resource_of = resource_of
+        self._contexts: dict[bytes, SpanContext] = {}
 
     def spans(self) -> Iterator[ReadableSpan]:
         """Yield them."""
         frame = self._frame
-        carried = _tensors_by_span(frame.tensors)
+        tensors = tensors_by_span(frame.tensors)
         yield self._span(
             FRAME,
             frame.run,
             (frame.span_id, frame.parent_span_id, frame.start_ns, frame.dur_ns),
-            frame_attributes(frame) | _carried(carried, frame.span_id),
+            _clean(frame_attributes(frame)) | self._carried(tensors, frame.span_id),
             _status(frame.status, frame.status_message),
         )
         for stage in frame.spans:
@@ -179,21 +173,22 @@ class _FrameSpans:
                 stage.name,
                 stage.run or frame.run,
                 (stage.span_id, stage.parent_span_id, stage.start_ns, stage.dur_ns),
-                self._below | _carried(carried, stage.span_id),
+                self._below | self._carried(tensors, stage.span_id),
                 _status(stage.status, stage.status_message),
             )
-        yield from self._own_spans(frame.run, carried)
+        yield from self._own_spans(frame.run, tensors)
         for inference in frame.inferences:
             yield from self._inference(inference)
 
     def _inference(self, inference: InferenceRecord) -> Iterator[ReadableSpan]:
-        carried = _tensors_by_span([inference.tensors] if inference.tensors else [])
+        run = inference.run
+        tensors = tensors_by_span([inference.tensors] if inference.tensors else [])
         times = (inference.start_ns, inference.dur_ns)
         yield self._span(
             INFERENCE,
-            inference.run,
+            run,
             (inference.span_id, self._frame.span_id, *times),
-            self._below | _carried(carried, inference.span_id),
+            self._below | self._carried(tensors, inference.span_id),
         )
         if inference.layers is not None:
             sites, rows = inference.layers.sites, inference.layers.rows
@@ -201,94 +196,97 @@ class _FrameSpans:
             numbers: list[tuple[int, int, int, int]] = rows.tolist()
             for position, (site, _, start_ns, dur_ns) in enumerate(numbers):
                 span_id = ids[8 * position : 8 * position + 8]
-                layer: LayerSite = sites[site]
-                place = layer_attributes(layer, measured=dur_ns >= 0)
-                yield self._span(
-                    layer.op,
-                    inference.run,
-                    (span_id, inference.span_id, start_ns, dur_ns),
-                    self._below | place | _carried(carried, span_id),
-                )
-        yield from self._own_spans(inference.run, carried)
+                layer = sites[site]
+                place = self._shared.place_of(layer, measured=dur_ns >= 0)
+                attributes = self._below | place | self._carried(tensors, span_id)
+                ends = (span_id, inference.span_id, start_ns, dur_ns)
+                yield self._span(layer.op, run, ends, attributes)
+        yield from self._own_spans(run, tensors)
+
+    def _carried(self, tensors: Mapping[bytes, list[SeenTensor]], span_id: bytes) -> Attributes:
+        """Take the first tensor that a span carries, and return its attributes."""
+        seen = tensors.get(span_id)
+        if not seen:
+            return {}
+        tensor = seen.pop(0)
+        return self._shared.place_of(tensor.site, carried=True) | tensor.statistics
 
     def _own_spans(
-        self, run: Run, carried: "Mapping[bytes, Sequence[_Seen]]"
+        self, run: Run, tensors: Mapping[bytes, Sequence[SeenTensor]]
     ) -> Iterator[ReadableSpan]:
         """Yield spans for the tensors that no other span has taken."""
-        for span_id, tensors in carried.items():
-            for site, row, sketch, texts in tensors:
-                parent = row["parent_span_id"].tobytes()
-                yield self._span(
-                    TENSOR,
-                    run,
-                    (span_id, parent, int(row["start_ns"]), int(row["dur_ns"])),
-                    self._below | tensor_span_place(site) | _statistics(row, sketch) | texts,
-                )
+        for span_id, left in tensors.items():
+            for tensor in left:
+                place = self._shared.place_of(tensor.site)
+                ends = (span_id, tensor.parent_span_id, tensor.start_ns, tensor.dur_ns)
+                yield self._span(TENSOR, run, ends, self._below | place | tensor.statistics)
 
     def _span(
         self,
         name: str,
         run: Run,
-        place: tuple[bytes, bytes | None, int, int],
+        ends: tuple[bytes, bytes | None, int, int],
         attributes: Attributes,
         status: Status | None = None,
     ) -> ReadableSpan:
-        span_id, parent, start_ns, dur_ns = place
+        """Return a span; *ends* are its id, its parent's, its start and its duration."""
+        span_id, parent, start_ns, dur_ns = ends
         if run.run_id not in self._resources:
-            self._resources[run.run_id] = self._resource_of(run)
+            self._resources[run.run_id] = self._shared.resource_of(run)
         return ReadableSpan(
             _clean_text(name),
-            _context(self._trace_id, span_id),
-            parent=None if parent is None else _context(self._trace_id, parent),
+            self._context(span_id),
+            parent=None if parent is None else self._context(parent),
             resource=self._resources[run.run_id],
-            attributes=_clean(attributes),
+            attributes=attributes,
             status=status or _UNSET,
             start_time=start_ns,
             end_time=start_ns + max(dur_ns, 0),
             instrumentation_scope=self._scope,
         )
 
+    def _context(self, span_id: bytes) -> SpanContext:
+        context = self._contexts.get(span_id)
+        if context is None:
+            context = self._contexts[span_id] = _context(self._trace_id, span_id)
+        return context
+
+
+class _Shared:
+    """What the spans of many frames have in common."""
+
+    def __init__(self, environment: Resource) -> None:
+        self._environment = environment
+        self._places: dict[tuple[int, bool], tuple[LayerSite | TensorSite, Attributes]] = {}
+
+    def resource_of(self, run: Run) -> Resource:
+        """Return the resource of *run*."""
+        return self._environment.merge(Resource(_clean(run_attributes(run))))
+
+    def place_of(
+        self, site: LayerSite | TensorSite, *, measured: bool = False, carried: bool = False
+    ) -> Attributes:
+        """Return what is the same in every frame; not to be changed.
+
+        Args:
+            site: A layer or a tensor.
+            measured: Of a layer, whether it has a duration.
+            carried: Of a tensor, whether another span carries it.
+        """
+        key = (id(site), measured or carried)
+        known = self._places.get(key)
+        if known is None:
+            if len(self._places) >= MAX_PLACES:
+                self._places.clear()
+            if isinstance(site, LayerSite):
+                place = layer_attributes(site, measured=measured)
+            else:
+                place = tensor_place(site) if carried else tensor_span_place(site)
+            known = self._places[key] = (site, _clean(place))  # kept alive, so is its id
+        return known[1]
+
 
 _UNSET = Status(StatusCode.UNSET)
-
-_Seen = tuple[TensorSite, Any, NDArray[np.float32], Attributes]
-"""Where a tensor was seen, its row, the sketch to show, the wide one if it has one, and what
-else there is of it."""
-
-
-def _tensors_by_span(blocks: Sequence[TensorBlock]) -> dict[bytes, list[_Seen]]:
-    found: dict[bytes, list[_Seen]] = {}
-    for block in blocks:
-        texts = tensor_texts(block)
-        for number, row in enumerate(block.rows):
-            wide = block.wide_sketches.get(number)
-            sketch = wide
-            if sketch is None or np.isnan(sketch).any():
-                sketch = row["sketch"][: int(sketch_sizes(row["sketch"][None])[0])]
-            seen = (block.sites[int(row["site"])], row, sketch, texts.get(number, {}))
-            found.setdefault(row["span_id"].tobytes(), []).append(seen)
-    return found
-
-
-def _carried(tensors: dict[bytes, list[_Seen]], span_id: bytes) -> Attributes:
-    """Take the first tensor that a span carries, and return its attributes."""
-    seen = tensors.get(span_id)
-    if not seen:
-        return {}
-    site, row, sketch, texts = seen.pop(0)
-    return tensor_place(site) | _statistics(row, sketch) | texts
-
-
-def _statistics(row: Any, sketch: NDArray[np.float32]) -> Attributes:
-    found: Attributes = {key: int(row[name]) for name, key in COUNTS.items()}
-    for name, key in REALS.items():
-        value = float(row[name])
-        if not math.isnan(value):
-            found[key] = value
-    if len(sketch):
-        packed = base64.b64encode(sketch.astype("<f4", copy=False).tobytes())
-        found[EXRAY_TENSOR_SKETCH] = SKETCH_PREFIX + packed.decode("ascii")
-    return found
 
 
 def _context(trace_id: int, span_id: bytes) -> SpanContext:

@@ -54,8 +54,8 @@ class _Instrumentor(BaseInstrumentor):
         """Trace from here on.
 
         Args:
-            kwargs: ``tracer_provider``, else the global one; ``build`` and ``level`` as in
-                `exray.configure()`.
+            kwargs: ``tracer_provider``, else the global one; ``build``, ``level`` and
+                ``sampling`` as in `exray.configure()`.
         """
         with guard("instrument a runtime"):
             _start(self._runtime, **kwargs)
@@ -67,7 +67,7 @@ class _Instrumentor(BaseInstrumentor):
 
 
 class LiteRTInstrumentor(_Instrumentor):
-    """Traces LiteRT's and ``tf.lite``'s interpreters."""
+    """Traces LiteRT's and ``tf.lite``'s interpreters and compiled models."""
 
     _runtime = "litert"
 
@@ -96,6 +96,7 @@ def _start(
     tracer_provider: Any = None,
     build: str | None = None,
     level: str | None = None,
+    sampling: str | None = None,
     **_: Any,
 ) -> None:
     global _recorder
@@ -112,7 +113,9 @@ def _start(
         return
     sink = TracerSink(tracer_provider)
     # The host is not read: a span exporter has no place for what it says.
-    config = resolve(build=build or _build_of(tracer_provider), level=level, host_period_s=0)
+    config = resolve(
+        build=build or _build_of(tracer_provider), level=level, sampling=sampling, host_period_s=0
+    )
     if config.level is Level.OFF:
         return
     _recorder = Recorder(config, sink)
