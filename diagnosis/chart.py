@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
 
+from exray.queries.names import printable, short_name
+
 from .comparison import Comparison, LayerDifference, Place
 from .verdict import Finding
-from .wording import number, printable, short_name, sqnr_cell
+from .wording import number, sqnr_cell
 
 WIDTH_PX = 960
 """Width of the page's column: few layers fill it, many scroll."""

@@ -1,8 +1,10 @@
 """Compare two builds of a lake, layer by layer."""
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from exray.queries.engine import connect
+from exray.queries.interrupt import Watch, WatchedCursors, interruptible
 from exray.queries.select import resolve
 from exray.schema.errors import LakeError, MissingExtraError
 
@@ -45,12 +47,18 @@ def compare(
     except ImportError as error:
         raise MissingExtraError("lake", "a comparison") from error
     chosen = {"model": model, "device": device, "kernels": kernels}
-    try:
-        with connect(lake) as connection:
+
+    def work(watch: Watch) -> Comparison:
+        with closing(connect(lake)) as connection:
+            watch.watched(connection)
             edge_runs = resolve(connection, edge, "edge", **chosen)
             reference_runs = resolve(connection, reference, "reference", **chosen)
             note = ensure_alignment(lake, connection, edge_runs, reference_runs)
-            return read_comparison(connection, edge_runs, reference_runs, note)
+            cursors = WatchedCursors(connection, watch)
+            return read_comparison(cursors, edge_runs, reference_runs, note)
+
+    try:
+        return interruptible(work)
     except duckdb.Error as error:
         told = str(error).split("\n", 1)[0]
         msg = f"lake '{lake.path}' cannot be read: {told}. Restore the file from a copy."

@@ -19,8 +19,7 @@ from .comparison import (
 )
 
 if TYPE_CHECKING:
-    import duckdb
-
+    from exray.queries.interrupt import Cursors
     from exray.queries.select import Selection
 
 Row = Mapping[str, Any]
@@ -47,7 +46,7 @@ WORKERS = 2
 
 
 def read_comparison(
-    connection: "duckdb.DuckDBPyConnection",
+    connection: "Cursors",
     edge: "Selection",
     reference: "Selection",
     note: str | None = None,
@@ -55,7 +54,7 @@ def read_comparison(
     """Ask the SQL library everything about two selections of runs.
 
     Args:
-        connection: A connection from `exray.queries.engine.connect`.
+        connection: A connection from `exray.queries.engine.connect`, or what makes its cursors.
         edge: Runs of the edge.
         reference: Runs of the reference.
         note: Why the two models' layers could not be matched, None where they could.
@@ -89,9 +88,7 @@ def read_comparison(
     )
 
 
-def _read(
-    connection: "duckdb.DuckDBPyConnection", macro: str, selectors: Mapping[str, str]
-) -> list[Row]:
+def _read(connection: "Cursors", macro: str, selectors: Mapping[str, str]) -> list[Row]:
     named = ", ".join(f"{name} := ${name}" for name in selectors)
     with connection.cursor() as cursor:  # a thread needs its own
         cursor.execute(f"FROM {macro}({named})", dict(selectors))

@@ -4,21 +4,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from exray.queries.names import DASH, printable, tail_name
+
 from .chart import sqnr_chart
 from .comparison import Comparison, LayerDifference
 from .html_style import STYLE
 from .verdict import Finding, judge
 from .wording import (
-    DASH,
     accuracy,
     coverage_lines,
     flips_line,
     interval,
     number,
     places_and_times,
-    printable,
     sqnr_cell,
-    tail_name,
     times_line,
     unmatched_lines,
 )

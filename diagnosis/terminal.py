@@ -3,10 +3,12 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from exray.queries.names import printable, tail_name
+from exray.queries.text_table import Column, Kind, text_table
 
 from .comparison import Comparison, LayerDifference
 from .verdict import Finding, judge
@@ -17,15 +19,15 @@ from .wording import (
     interval,
     number,
     places_and_times,
-    printable,
     sqnr_cell,
-    tail_name,
     times_line,
     unmatched_lines,
 )
 
 PIPE_WIDTH = 110
 """Columns where the output is no terminal: all numbers, and most names whole."""
+
+_FAILED: tuple[str, Kind] = ("failed", "number")
 
 
 def make_console() -> Console:
@@ -37,10 +39,10 @@ def make_console() -> Console:
 def print_comparison(comparison: Comparison, console: Console) -> None:
     """Print outcome, stages, layers and coverage; the verdict is the caller's last word."""
     finding = judge(comparison)
-    console.print(_outcome_table(comparison))
+    console.print(_outcome_table(comparison, console))
     print_line(flips_line(comparison), console)
-    console.print(_places_table(comparison, finding))
-    console.print(_layer_table(comparison, finding))
+    console.print(_places_table(comparison, finding, console))
+    console.print(_layer_table(comparison, finding, console))
     times = times_line(comparison)
     if times is not None:
         print_line(times, console)
@@ -52,55 +54,64 @@ def print_line(text: str, console: Console, style: str = "") -> None:
     console.print(Text(printable(text), style=style), soft_wrap=True)
 
 
-def _table(title: str, columns: Sequence[tuple[str, bool]]) -> Table:
-    """Return an empty table; the columns say which are numbers. Only names may be cut."""
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
-    for name, is_number in columns:
-        if is_number:
-            table.add_column(name, justify="right", no_wrap=True)
-        else:  # rich takes the room it lacks from columns that may wrap
-            table.add_column(name, overflow="ellipsis")
-    return table
+def _table(
+    title: str,
+    header: Sequence[tuple[str, Kind]],
+    rows: Sequence[Sequence[str]],
+    console: Console,
+    styles: Sequence[str] = (),
+) -> Table:
+    """Return a table that fits the console: only names are cut, nothing is left out."""
+    columns = [
+        Column(name, [row[i] for row in rows], kind) for i, (name, kind) in enumerate(header)
+    ]
+    return text_table(columns, console.width, title=title, styles=styles, leave_out=False)
 
 
-def _add(table: Table, cells: Sequence[str], style: str = "") -> None:
-    table.add_row(*(Text(printable(cell)) for cell in cells), style=style)
-
-
-def _outcome_table(comparison: Comparison) -> Table:
-    names = [("", False), ("build", False), ("model", False), ("kernels", False)]
-    numbers = [("frames", True), ("top-1", True), ("95 % interval", True), ("model ms", True)]
+def _outcome_table(comparison: Comparison, console: Console) -> Table:
+    header: list[tuple[str, Kind]] = [
+        *(("", "word"), ("build", "name"), ("model", "name"), ("kernels", "text")),
+        *(("frames", "number"), ("top-1", "number"), ("95 % interval", "number")),
+        ("model ms", "number"),
+    ]
     sides = (("edge", comparison.edge), ("ref", comparison.reference))
     failed = any(side.failed for _, side in sides)
-    table = _table("Outcome", [*names, *numbers, *([("failed", True)] if failed else [])])
+    rows: list[list[str]] = []
     for role, side in sides:
         cells = [role, side.build, side.model_name, side.kernels, str(side.frames)]
         cells += [accuracy(side), interval(side), number(side.model_ms, 2)]
-        _add(table, [*cells, *([str(side.failed)] if failed else [])])
-    return table
+        rows.append([*cells, *([str(side.failed)] if failed else [])])
+    return _table("Outcome", [*header, *([_FAILED] if failed else [])], rows, console)
 
 
-def _places_table(comparison: Comparison, finding: Finding) -> Table:
-    header = [("place", False), ("SQNR dB", True), ("edge ms", True), ("ref ms", True)]
-    table = _table("Before and around the model", header)
+def _places_table(comparison: Comparison, finding: Finding, console: Console) -> Table:
+    header: list[tuple[str, Kind]] = [
+        *(("place", "name"), ("SQNR dB", "number")),
+        *(("edge ms", "number"), ("ref ms", "number")),
+    ]
+    rows: list[list[str]] = []
+    styles: list[str] = []
     for name, place, time in places_and_times(comparison):
         cells = [name, number(place.sqnr_db if place else None, 1)]
         cells += [number(time.edge_ms if time else None, 2)]
-        cells += [number(time.reference_ms if time else None, 2)]
-        _add(table, cells, "bold yellow" if place and place is finding.place else "")
-    return table
+        rows.append([*cells, number(time.reference_ms if time else None, 2)])
+        styles.append("bold yellow" if place and place is finding.place else "")
+    return _table("Before and around the model", header, rows, console, styles)
 
 
-def _layer_table(comparison: Comparison, finding: Finding) -> Table:
-    names = [("#", True), ("layer", False), ("op", False)]
-    numbers = [("SQNR dB", True), ("drop dB", True), ("edge ms", True), ("ref ms", True)]
-    table = _table("Layers, in graph order", [*names, *numbers])
+def _layer_table(comparison: Comparison, finding: Finding, console: Console) -> Table:
+    header: list[tuple[str, Kind]] = [
+        *(("#", "number"), ("layer", "name"), ("op", "text")),
+        *(("SQNR dB", "number"), ("drop dB", "number")),
+        *(("edge ms", "number"), ("ref ms", "number")),
+    ]
+    rows: list[list[str]] = []
     for layer in comparison.layers:
         cells = [str(layer.layer_index), tail_name(layer.layer), layer.op]
         cells += [sqnr_cell(layer), number(layer.drop_db, 1)]
-        cells += [number(layer.edge_ms, 3), number(layer.reference_ms, 3)]
-        _add(table, cells, _style(layer, layer is finding.layer))
-    return table
+        rows.append([*cells, number(layer.edge_ms, 3), number(layer.reference_ms, 3)])
+    styles = [_style(layer, layer is finding.layer) for layer in comparison.layers]
+    return _table("Layers, in graph order", header, rows, console, styles)
 
 
 def _style(layer: LayerDifference, is_named: bool) -> str:

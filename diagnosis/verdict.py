@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
+from exray.queries.names import tail_name
+
 from .comparison import SIZES_DIFFER, Comparison, Json, LayerDifference, Place
-from .wording import side_names, tail_name
+from .wording import side_names
 
 SAME_INPUT_DB = 40.0
 """SQNR above which two inputs count as the same: float rounding and the rounding to 8 bits

@@ -1,23 +1,26 @@
 """``exray runs``, ``sql``, ``query`` and ``tensor``: what the lake holds."""
 
 import sys
-from collections.abc import Generator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from exray.schema.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import duckdb
 
     from .catalog import Definition
     from .result import Result
 
 app = typer.Typer()
+
+Answer = TypeVar("Answer")
 
 LakeOption = Annotated[Path, typer.Option(envvar="EXRAY_LAKE", help="Folder of the lake.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -33,10 +36,9 @@ ALIASES = {"build": "selector"}
 @app.command()
 def runs(lake: LakeOption = DEFAULT_LAKE, as_json: JsonOption = False) -> None:
     """List the runs in the lake, newest first."""
-    from .result import fetch, print_json, print_runs
+    from .result import print_json, print_runs
 
-    with _connected(lake) as connection:
-        result = fetch(connection.execute("SELECT * FROM run_list"))
+    result = _asked(lake, lambda connection: _execute(connection, "SELECT * FROM run_list"))
     if as_json:
         print_json({"runs": result.records()})
     else:
@@ -50,11 +52,11 @@ def sql(
     as_json: JsonOption = False,
 ) -> None:
     """Ask the lake in SQL: its tables, and the views and macros that 'exray query' lists."""
-    with _connected(lake) as connection:
-        if query is None and sys.stdin.isatty():
-            _prompt(connection, as_json)
-        else:
-            _show(_execute(connection, sys.stdin.read() if query is None else query), as_json)
+    if query is None and sys.stdin.isatty():
+        _prompt(lake, as_json)
+        return
+    statement = sys.stdin.read() if query is None else query
+    _show(_asked(lake, lambda connection: _execute(connection, statement)), as_json)
 
 
 @app.command()
@@ -84,7 +86,8 @@ def query(
         raise UsageError(msg)
     definition = library[name]
     arguments = _arguments(definition, arg or [])
-    with _connected(lake) as connection:
+
+    def ask(connection: "duckdb.DuckDBPyConnection") -> "Result":
         for key in arguments.keys() & ROLE_OF_ARGUMENT.keys():
             selector, role = arguments[key], ROLE_OF_ARGUMENT[key]
             if role is None:  # such a query keeps models and the like apart in its rows
@@ -95,7 +98,9 @@ def query(
                     connection, selector, role, model=model, device=device, kernels=kernels
                 )
             arguments[key] = kept.selector
-        _show(_execute(connection, _call(definition, arguments)), as_json)
+        return _execute(connection, _call(definition, arguments))
+
+    _show(_asked(lake, ask), as_json, short_names=True)
 
 
 @app.command()
@@ -119,22 +124,25 @@ def tensor(
     from .whole_tensor import Wanted, read_tensor
 
     wanted = Wanted(build, input_id, layer=layer, role=role, index=index)
-    with _connected(lake) as connection:
-        found = read_tensor(connection, lake, wanted)
+    found = _asked(lake, lambda connection: read_tensor(connection, lake, wanted))
     with out.open("wb") as file:
         np.save(file, found.array)
     shape = "x".join(map(str, found.array.shape))
     print(f"{found.name}: {found.array.dtype.name} {shape}, written to {out}")
 
 
-@contextmanager
-def _connected(lake: Path) -> "Generator[duckdb.DuckDBPyConnection]":
+def _asked(lake: Path, ask: "Callable[[duckdb.DuckDBPyConnection], Answer]") -> Answer:
+    """Open the lake, ask it, and close it again; Ctrl-C ends whatever it is at."""
     from exray.lake import Lake
 
     from .engine import connect
+    from .interrupt import Watch, interruptible
 
-    with closing(connect(Lake.open(lake))) as connection:
-        yield connection
+    def work(watch: Watch) -> Answer:
+        with closing(connect(Lake.open(lake))) as connection:
+            return ask(watch.watched(connection))
+
+    return interruptible(work)
 
 
 def _execute(connection: "duckdb.DuckDBPyConnection", query: str) -> "Result":
@@ -143,37 +151,57 @@ def _execute(connection: "duckdb.DuckDBPyConnection", query: str) -> "Result":
     from .result import fetch
 
     try:
+        if not connection.extract_statements(query):
+            msg = "there is no SQL statement in what was given. Try: exray sql 'SHOW TABLES'"
+            raise UsageError(msg)
         return fetch(connection.execute(query))
     except duckdb.Error as error:
         raise UsageError(str(error)) from error
 
 
-def _show(result: "Result", as_json: bool) -> None:
+def _show(result: "Result", as_json: bool, *, short_names: bool = False) -> None:
     from .result import print_json, print_result
 
     if as_json:
         print_json({"columns": list(result.columns), "rows": result.json_rows()})
     else:
-        print_result(result)
+        print_result(result, short_names=short_names)
 
 
-def _prompt(connection: "duckdb.DuckDBPyConnection", as_json: bool) -> None:
-    """Read statements that end with a semicolon until the end of input."""
+def _prompt(lake: Path, as_json: bool) -> None:
+    """Read statements that end with a semicolon until the end of input.
+
+    Ctrl-C gives up a statement, whether it is being typed or answered.
+    """
+    from exray.lake import Lake
+
+    from .engine import connect
+
     print("SQL, each statement ended with a semicolon. Tables: SHOW TABLES; End: Ctrl-D.")
     lines: list[str] = []
-    while True:
-        try:
-            lines.append(input("   ...> " if lines else "exray> "))
-        except EOFError:
-            print()
-            return
-        if not lines[-1].rstrip().endswith(";"):
-            continue
-        try:
-            _show(_execute(connection, "\n".join(lines)), as_json)
-        except UsageError as error:
-            print(f"error: {error}", file=sys.stderr)
-        lines.clear()
+    with closing(connect(Lake.open(lake))) as connection:
+        while True:
+            try:
+                lines.append(input("   ...> " if lines else "exray> "))
+                if lines[-1].rstrip().endswith(";"):
+                    _answer(connection, "\n".join(lines), as_json)
+                    lines.clear()
+            except EOFError:
+                print()
+                return
+            except KeyboardInterrupt:
+                print("\ninterrupted", file=sys.stderr)
+                lines.clear()
+
+
+def _answer(connection: "duckdb.DuckDBPyConnection", statement: str, as_json: bool) -> None:
+    """Show what a statement returns, or what is wrong with it."""
+    from .interrupt import interruptible
+
+    try:
+        _show(interruptible(lambda watch: _execute(watch.watched(connection), statement)), as_json)
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
 
 
 def _arguments(definition: "Definition", given: list[str]) -> dict[str, str]:
@@ -205,14 +233,13 @@ def _call(definition: "Definition", arguments: dict[str, str]) -> str:
 
 
 def _list_queries(library: "list[Definition]", as_json: bool) -> None:
-    from .result import Result, print_json, print_result
+    from .result import print_catalogue, print_json
 
     rows = [
         (d.name, ", ".join(argument.name for argument in d.arguments), d.summary) for d in library
     ]
-    result = Result(("query", "arguments", "what it says"), rows)
     if as_json:
         names = ("name", "arguments", "summary")
         print_json({"queries": [dict(zip(names, row, strict=True)) for row in rows]})
     else:
-        print_result(result)
+        print_catalogue(rows)

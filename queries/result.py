@@ -4,16 +4,16 @@ import datetime
 import decimal
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+from .names import DASH, printable, tail_name
+from .text_table import Column, Kind, fitting, text_table
+
 if TYPE_CHECKING:
     import duckdb
-    from rich.table import Table
-
-DASH = "-"
-"""Stands where there is no value."""
+    from rich.console import Console
 
 PIPE_WIDTH = 10_000
 """Characters per line where no terminal limits them: a cut value is of no use to a program."""
@@ -71,21 +71,29 @@ def print_json(document: Mapping[str, object]) -> None:
     print(json.dumps(document, allow_nan=False))
 
 
-def print_result(result: Result) -> None:
-    """Print rows as a table."""
+def print_result(result: Result, *, short_names: bool = False) -> None:
+    """Print rows as a table; where a terminal is too narrow, as one line a value or a part of it.
+
+    Args:
+        result: What to print.
+        short_names: Print the telling part of layers' names in a pipe, too.
+    """
     if not result.columns:
         return
-    table = _table()
-    numeric = [
-        any(isinstance(row[i], int | float) for row in result.rows)
-        for i in range(len(result.columns))
+    console, is_terminal = _console()
+    columns = [
+        _column(result, i, short=short_names or is_terminal) for i in range(len(result.columns))
     ]
-    for name, right in zip(result.columns, numeric, strict=True):
-        table.add_column(name, justify="right" if right else "left", overflow="fold")
-    for row in result.rows:
-        _add_row(table, [shown(value) for value in row])
-    _print(table)
-    print(f"{len(result.rows)} row{'' if len(result.rows) == 1 else 's'}")
+    count = len(result.rows)
+    fits = len(fitting(columns, console.width)) == len(columns)
+    if not fits and count * (len(columns) + 1) < console.height:
+        _print_records(columns, console)
+    else:
+        if not fits and count > 1:
+            columns = _print_constant(columns, console)
+        console.print(text_table(columns, console.width))
+        _name_left_out(columns, console.width, "--json shows all, 'exray sql' those you name")
+    print(f"{count} row{'' if count == 1 else 's'}")
 
 
 def print_runs(result: Result) -> None:
@@ -95,25 +103,42 @@ def print_runs(result: Result) -> None:
         print("no runs yet. Record one: exray run")
         return
     digits = _unique_digits([str(record["run_id"]) for record in records])
-    table = _table()
-    names = ("run", "build", "role", "model", "kernels", "device", "started")
-    for name in names:
-        table.add_column(name, no_wrap=name == "run", overflow="fold")
-    for name in ("frames", "failed", "seconds", "top-1"):
-        table.add_column(name, justify="right")
-    for record in records:
-        top1 = record["top1_ratio"]
-        texts = [
-            str(record["run_id"])[:digits],
-            *(str(record[name]) for name in ("build", "role", "model_name", "kernels", "device")),
-            f"{record['started']:%Y-%m-%d %H:%M:%S}",
-            str(record["frames"]),
-            str(record["failed_frames"]),
-            shown(record["duration_s"]),
-            f"{top1:.1%}" if isinstance(top1, float) else DASH,
-        ]
-        _add_row(table, texts)
-    _print(table)
+    has_failed = any(record["failed_frames"] for record in records)
+
+    def column(header: str, kind: Kind, rank: int, texts: Iterable[object]) -> Column:
+        return Column(header, [str(text) for text in texts], kind, rank)
+
+    def named(name: str) -> list[object]:
+        return [record[name] for record in records]
+
+    columns = [
+        column("run", "word", 0, (str(run_id)[:digits] for run_id in named("run_id"))),
+        column("build", "text", 0, named("build")),
+        column("role", "word", 0, named("role")),
+        column("model", "name", 0, named("model_name")),
+        column("kernels", "word", 0, named("kernels")),
+        column("device", "text", 3, named("device")),
+        column("started", "word", 2, (f"{start:%Y-%m-%d %H:%M:%S}" for start in named("started"))),
+        column("frames", "number", 0, named("frames")),
+        column("failed", "number", 1 if has_failed else 4, named("failed_frames")),
+        column("seconds", "number", 5, map(shown, named("duration_s"))),
+        column("top-1", "number", 0, map(_percent, named("top1_ratio"))),
+    ]
+    console, _ = _console()
+    console.print(text_table(columns, console.width))
+    _name_left_out(columns, console.width, "--json shows all")
+
+
+def print_catalogue(rows: Sequence[tuple[str, str, str]]) -> None:
+    """Print the library: each query's name, its arguments, and what it says."""
+    names, arguments, summaries = zip(*rows, strict=True)
+    columns = [
+        Column("query", names, "word"),
+        Column("arguments", arguments, "prose"),
+        Column("what it says", summaries, "prose"),
+    ]
+    console, _ = _console()
+    console.print(text_table(columns, console.width))
 
 
 def shown(value: object) -> str:
@@ -135,23 +160,65 @@ def _unique_digits(run_ids: Sequence[str]) -> int:
     return max(map(len, run_ids))
 
 
-def _table() -> "Table":
-    from rich import box
-    from rich.table import Table
-
-    return Table(box=box.SIMPLE_HEAD)
+def _percent(value: object) -> str:
+    return f"{value:.1%}" if isinstance(value, float) else DASH
 
 
-def _add_row(table: "Table", texts: Sequence[str]) -> None:
+def _column(result: Result, index: int, *, short: bool) -> Column:
+    """Return one column of a result as texts; of equal columns the last is left out first."""
+    header = result.columns[index]
+    values = [row[index] for row in result.rows]
+    texts = [shown(value) for value in values]
+    kind: Kind = "text"
+    if any(isinstance(value, int | float | decimal.Decimal) for value in values):
+        kind = "number"
+    elif header.endswith("name"):
+        kind = "name"
+    if short and header.endswith(("layer_name", "tensor_name")):
+        texts = [tail_name(text) for text in texts]
+    return Column(header, texts, kind, rank=index)
+
+
+def _print_records(columns: Sequence[Column], console: "Console") -> None:
+    """Print one value a line."""
+    names = [column.header for column in columns]
+    for row in range(len(columns[0].texts)):
+        texts = [column.texts[row] for column in columns]
+        pair = [Column("column", names, "word"), Column("value", texts, "text")]
+        console.print(text_table(pair, console.width))
+        print()
+
+
+def _print_constant(columns: Sequence[Column], console: "Console") -> list[Column]:
+    """Print once what is the same in every row; return the columns that differ."""
     from rich.text import Text
 
-    table.add_row(*(Text(text) for text in texts))  # as Text: a name may hold [brackets]
+    differing = [column for column in columns if len(set(column.texts)) > 1]
+    if not differing:
+        return list(columns)
+    same = [column for column in columns if column not in differing]
+    told = [f"{column.header} {column.texts[0]}" for column in same if column.texts[0] != DASH]
+    empty = [column.header for column in same if column.texts[0] == DASH]
+    for said, names in (("In every row", told), ("Without a value", empty)):
+        if names:
+            console.print(Text(printable(f"{said}: {', '.join(names)}")))
+    if same:
+        print()
+    return differing
 
 
-def _print(table: "Table") -> None:
+def _name_left_out(columns: Sequence[Column], width: int, advice: str) -> None:
+    kept = fitting(columns, width)
+    names = [column.header for column in columns if column not in kept]
+    if names:
+        print(f"Left out for want of room: {', '.join(names)}; {advice}.")
+
+
+def _console() -> tuple["Console", bool]:
+    """Return a console on stdout, and whether it is a terminal."""
     from rich.console import Console
 
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=PIPE_WIDTH)
-    console.print(table)
+    console = Console(highlight=False)
+    if console.is_terminal:
+        return console, True
+    return Console(highlight=False, width=PIPE_WIDTH), False

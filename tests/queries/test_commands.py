@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -113,6 +115,12 @@ def test_sql_does_not_cut_values_in_a_pipe(lake: Path) -> None:
     assert "x" * 500 in call("sql", f"SELECT '{'x' * 500}'", lake=lake).stdout
 
 
+@pytest.mark.parametrize("text", ["", " ;\n", "-- nothing"])
+def test_sql_without_a_statement_is_a_usage_error(lake: Path, text: str) -> None:
+    with pytest.raises(UsageError, match="no SQL statement"):
+        call("sql", lake=lake, text=text)
+
+
 def test_prompt_goes_on_after_an_error(
     lake: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -205,3 +213,86 @@ def test_commands_load_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+# --- at a terminal --------------------------------------------------------------------------
+
+
+def at_terminal(*arguments: str, lake: Path, columns: int, rows: int = 24) -> list[str]:
+    """What a command prints at a terminal of that size, without colours."""
+    environment = os.environ | {"COLUMNS": str(columns), "LINES": str(rows), "FORCE_COLOR": "1"}
+    code = "from exray.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments, "--lake", str(lake)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=True,
+    )
+    return re.sub(r"\x1b\[[0-9;]*m", "", done.stdout).splitlines()
+
+
+@pytest.fixture(scope="module")
+def wide_lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two builds of a network whose names are as long as a converter's."""
+    rows = Rows()
+    for build, role, value in (
+        ("edge-build", "edge", 11.0),
+        ("reference-build", "reference", 10.0),
+    ):
+        run = rows.run(build, role, model_name="mobilenet_v2_1.0_224_quantized")
+        frame = rows.frame(run, label="1", prediction_ids=[1])
+        for index in range(12):
+            name = f"mobilenetv2/conv_{index}/depthwise;" + "mobilenetv2/other/name;" * 100
+            rows.layer(frame, index, [value + index], layer_name=name)
+    path = tmp_path_factory.mktemp("wide") / "lake"
+    Lake.open_or_create(path).append(rows.arrow())
+    return path
+
+
+DIVERGENCE = [
+    "query",
+    "layer_divergence",
+    "--arg",
+    "edge=edge-build",
+    "--arg",
+    "reference=reference-build",
+]
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_query_has_a_line_a_row_at_a_terminal(wide_lake: Path, columns: int) -> None:
+    lines = at_terminal(*DIVERGENCE, lake=wide_lake, columns=columns)
+    body = [line for line in lines if "depthwise" in line]
+    assert [line.split()[0] for line in body] == [str(index) for index in range(12)]
+    assert max(map(len, body)) <= columns
+
+
+def test_query_names_the_columns_it_leaves_out(wide_lake: Path) -> None:
+    output = "\n".join(at_terminal(*DIVERGENCE, lake=wide_lake, columns=60))
+    assert "Left out for want of room: " in output
+    assert "In every row: edge_model mobilenet_v2_1.0_224_quantized" in output
+
+
+def test_a_result_that_fits_a_screen_upright_is_shown_so(wide_lake: Path) -> None:
+    arguments = ("query", "outcome_accuracy", "--arg", "build=edge-build")
+    lines = at_terminal(*arguments, lake=wide_lake, columns=40)
+    assert ["top1_ratio", "1"] in [line.split() for line in lines]
+    assert not any("Left out" in line for line in lines)
+
+
+def test_query_shows_short_names_in_a_pipe(wide_lake: Path) -> None:
+    output = call(*DIVERGENCE, lake=wide_lake).stdout
+    assert "conv_11/depthwise" in output
+    assert "other" not in output
+
+
+def test_sql_shows_whole_names_in_a_pipe(wide_lake: Path) -> None:
+    assert "other" in call("sql", "SELECT layer_name FROM tensors", lake=wide_lake).stdout
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_runs_has_a_line_a_run_at_a_terminal(wide_lake: Path, columns: int) -> None:
+    lines = at_terminal("runs", lake=wide_lake, columns=columns)
+    assert [line.split()[2] for line in lines if "xnnpack" in line] == ["reference", "edge"]
+    assert max(len(line) for line in lines if not line.startswith("Left out")) <= columns
