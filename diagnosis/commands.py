@@ -15,7 +15,9 @@ EdgeOption = Annotated[str, typer.Option(help="Build, or run id by its beginning
 ReferenceOption = Annotated[str, typer.Option(help="Build, or run id by its beginning.")]
 ModelOption = Annotated[
     str | None,
-    typer.Option(help="Model, where a build has several; 'A,B' to name one of each side."),
+    typer.Option(
+        help="Model, where a build has several; 'A,B': A for the edge, B for the reference."
+    ),
 ]
 DeviceOption = Annotated[
     str | None, typer.Option(help="Device, where a build has several; 'A,B' likewise.")

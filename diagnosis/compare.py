@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from exray.queries.engine import connect
 from exray.queries.interrupt import Watch, WatchedCursors, interruptible
-from exray.queries.select import resolve
+from exray.queries.select import resolve_pair
 from exray.schema.errors import LakeError, MissingExtraError
 
 from .align_runs import ensure_alignment
@@ -32,8 +32,8 @@ def compare(
             written.
         edge: A build, or a run id by its beginning.
         reference: The same of the reference.
-        model: Model name, where a build has several; with a comma, the edge's and the
-            reference's.
+        model: Model name, where a build has several; ``A,B`` is the edge's and the
+            reference's, as `exray.queries.resolve_pair` reads them.
         device: Device, likewise.
         kernels: Kernel family, likewise.
 
@@ -51,8 +51,7 @@ def compare(
     def work(watch: Watch) -> Comparison:
         with closing(connect(lake)) as connection:
             watch.watched(connection)
-            edge_runs = resolve(connection, edge, "edge", **chosen)
-            reference_runs = resolve(connection, reference, "reference", **chosen)
+            edge_runs, reference_runs = resolve_pair(connection, edge, reference, **chosen)
             note = ensure_alignment(lake, connection, edge_runs, reference_runs)
             cursors = WatchedCursors(connection, watch)
             return read_comparison(cursors, edge_runs, reference_runs, note)

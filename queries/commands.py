@@ -26,8 +26,8 @@ LakeOption = Annotated[Path, typer.Option(envvar="EXRAY_LAKE", help="Folder of t
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 DEFAULT_LAKE = Path("lake")
 
-ROLE_OF_ARGUMENT = {"edge": "edge", "reference": "reference", "selector": None}
-"""Arguments of the library that select runs, and the role they prefer."""
+SELECTORS = ("edge", "reference", "selector")
+"""Arguments of the library that select runs."""
 
 ALIASES = {"build": "selector"}
 """What users may call an argument; in SQL it cannot be called so, for columns are."""
@@ -65,15 +65,22 @@ def query(
     arg: Annotated[
         list[str] | None, typer.Option(help="NAME=VALUE, an argument of the macro; repeatable.")
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Keep runs of this model.")] = None,
-    device: Annotated[str | None, typer.Option(help="Keep runs on this device.")] = None,
-    kernels: Annotated[str | None, typer.Option(help="Keep runs with these kernels.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Keep runs of this model; 'A,B': A for edge, B for reference."),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Keep runs on this device; 'A,B' likewise.")
+    ] = None,
+    kernels: Annotated[
+        str | None, typer.Option(help="Keep runs with these kernels; 'A,B' likewise.")
+    ] = None,
     lake: LakeOption = DEFAULT_LAKE,
     as_json: JsonOption = False,
 ) -> None:
     """Run a query of the library by name; without NAME, list what there is."""
     from .catalog import queries
-    from .select import Selection, matching_runs, narrow, resolve
+    from .select import Selection, matching_runs, narrow, resolve_pair
 
     library = queries()
     if name is None:
@@ -88,16 +95,20 @@ def query(
     arguments = _arguments(definition, arg or [])
 
     def ask(connection: "duckdb.DuckDBPyConnection") -> "Result":
-        for key in arguments.keys() & ROLE_OF_ARGUMENT.keys():
-            selector, role = arguments[key], ROLE_OF_ARGUMENT[key]
-            if role is None:  # such a query keeps models and the like apart in its rows
-                found = matching_runs(connection, selector)
-                kept = Selection(narrow(found, model, device, kernels, selector))
-            else:
-                kept = resolve(
-                    connection, selector, role, model=model, device=device, kernels=kernels
-                )
-            arguments[key] = kept.selector
+        if "edge" in arguments:
+            pair = resolve_pair(
+                connection,
+                arguments["edge"],
+                arguments["reference"],
+                model=model,
+                device=device,
+                kernels=kernels,
+            )
+            arguments["edge"], arguments["reference"] = (side.selector for side in pair)
+        if "selector" in arguments:  # such a query keeps models and the like apart in its rows
+            found = matching_runs(connection, arguments["selector"])
+            kept = Selection(narrow(found, model, device, kernels, arguments["selector"]))
+            arguments["selector"] = kept.selector
         return _execute(connection, _call(definition, arguments))
 
     _show(_asked(lake, ask), as_json, short_names=True)
@@ -216,7 +227,7 @@ def _arguments(definition: "Definition", given: list[str]) -> dict[str, str]:
             msg = f"--arg {text!r} is not NAME=VALUE of a known NAME; {expected}"
             raise UsageError(msg)
         arguments[key] = value
-    missing = [name for name in names if name in ROLE_OF_ARGUMENT and not arguments.get(name)]
+    missing = [name for name in names if name in SELECTORS and not arguments.get(name)]
     if missing:
         wanted = " ".join(f"--arg {name}=BUILD" for name in missing)
         msg = f"{definition.name} needs to know which runs: {wanted}. List builds: exray runs"

@@ -130,27 +130,115 @@ def resolve(
         connection: A connection from `exray.queries.engine.connect`.
         selector: A build, the beginning of one run's id, or full run ids with commas.
         role: edge or reference: which one counts where the build holds both. None: any.
-        model: Keep runs of this model: its name, or the beginning of its SHA-256. Here
-            as in the other two, several may be given with commas.
+        model: Keep runs of this model: its name, or the beginning of its SHA-256.
         device: Keep runs on this device: its model or its id.
         kernels: Keep runs with this kernel family.
 
     Raises:
         SelectionError: Nothing is left, or more than one model, device or kernel family.
     """
-    runs = narrow(matching_runs(connection, selector, role), model, device, kernels, selector)
+    found = matching_runs(connection, selector, role)
+    return _unambiguous(narrow(found, model, device, kernels, selector), selector)
+
+
+def resolve_pair(
+    connection: "duckdb.DuckDBPyConnection",
+    edge: str,
+    reference: str,
+    *,
+    model: str | None = None,
+    device: str | None = None,
+    kernels: str | None = None,
+) -> tuple[Selection, Selection]:
+    """Find the runs that two selectors mean, each of one model, device and kernel family.
+
+    Args:
+        connection: A connection from `exray.queries.engine.connect`.
+        edge: A build, the beginning of one run's id, or full run ids with commas.
+        reference: The same of the reference.
+        model: Keep runs of this model: its name, or the beginning of its SHA-256. ``A,B``
+            keeps A on the edge and B in the reference, of which one may be left empty. A
+            value alone counts on either side that has such runs.
+        device: Keep runs on this device: its model or its id. ``A,B`` likewise.
+        kernels: Keep runs with this kernel family. ``A,B`` likewise.
+
+    Raises:
+        SelectionError: Nothing is left, or more than one model, device or kernel family.
+    """
+    selectors = (edge, reference)
+    sides = (
+        matching_runs(connection, edge, "edge"),
+        matching_runs(connection, reference, "reference"),
+    )
+    for option, wanted in (("model", model), ("device", device), ("kernels", kernels)):
+        if wanted is not None:
+            sides = _narrow_pair(sides, option, wanted, selectors)
+    return _unambiguous(sides[0], edge), _unambiguous(sides[1], reference)
+
+
+def _unambiguous(runs: tuple[SelectedRun, ...], selector: str) -> Selection:
     several = [
-        f"more than one {what}: {_listing(sorted(names))}"
+        (option, what, names)
         for option, what in (("model",) * 2, ("device",) * 2, ("kernels", "kernel family"))
-        if len(names := {run.shown(option) for run in runs}) > 1
+        if len(names := sorted({run.shown(option) for run in runs})) > 1
     ]
     if several:
+        found = " and ".join(
+            f"more than one {what}: {_listing(names)}" for _, what, names in several
+        )
+        options = " or ".join(f"--{option} {_short(names[0])!r}" for option, _, names in several)
         msg = (
-            f"{selector!r} leaves {', and '.join(several)}. "
-            "Choose with --model, --device or --kernels."
+            f"{selector!r} leaves {found}. Choose, such as with {options}; in a comparison "
+            "'A,B' is A for the edge and B for the reference."
         )
         raise SelectionError(msg)
     return Selection(runs)
+
+
+def _short(shown: str) -> str:
+    """Return the name in ``name (sha256)``."""
+    return shown.split(" (")[0]
+
+
+Sides = tuple[tuple[SelectedRun, ...], tuple[SelectedRun, ...]]
+"""Runs of the edge, and of the reference."""
+
+
+def _narrow_pair(sides: Sides, option: str, wanted: str, selectors: tuple[str, str]) -> Sides:
+    """Keep the runs that one option means, on the sides that it speaks of."""
+    values = [value.strip() for value in wanted.split(",")]
+    if len(values) > len(sides):
+        msg = (
+            f"--{option} {wanted!r} has {len(values)} values; expected one, or 'A,B': A for the "
+            "edge, B for the reference"
+        )
+        raise SelectionError(msg)
+    first, last = values[0], values[-1]
+    kept = (_having(sides[0], option, first), _having(sides[1], option, last))
+    if len(values) == 1 and any(kept):  # what one side alone has says nothing of the other
+        return kept[0] or sides[0], kept[1] or sides[1]
+    edge = kept[0] if first else sides[0]
+    reference = kept[1] if last else sides[1]
+    if edge and reference:
+        return edge, reference
+    empty = [i for i, left in enumerate((edge, reference)) if not left]
+    there = " and ".join(
+        f"{('edge', 'reference')[i]} {selectors[i]!r}; there: {_shown(sides[i], option)}"
+        for i in empty
+    )
+    msg = (
+        f"--{option} {wanted!r} leaves no run of {there}. 'A,B' is A for the edge and B for the "
+        "reference; either may be left empty."
+    )
+    raise SelectionError(msg)
+
+
+def _having(runs: Iterable[SelectedRun], option: str, value: str) -> tuple[SelectedRun, ...]:
+    return tuple(run for run in runs if run.has(option, value))
+
+
+def _shown(runs: Iterable[SelectedRun], option: str) -> str:
+    return _listing(dict.fromkeys(run.shown(option) for run in runs))
 
 
 def matching_runs(
@@ -182,10 +270,9 @@ def narrow(
     for option, wanted in (("model", model), ("device", device), ("kernels", kernels)):
         if wanted is None:
             continue
-        values = [value.strip() for value in wanted.split(",")]
-        kept = [run for run in runs if any(run.has(option, value) for value in values)]
+        kept = _having(runs, option, wanted)
         if not kept:
-            there = _listing(dict.fromkeys(run.shown(option) for run in runs))
+            there = _shown(runs, option)
             msg = f"--{option} {wanted!r} leaves no run of {selector!r}; there: {there}"
             raise SelectionError(msg)
         runs = kept

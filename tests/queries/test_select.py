@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from exray.queries import Selection, resolve
+from exray.queries import Selection, resolve, resolve_pair
 from exray.schema.errors import SelectionError
 
 from .builders import Rows
@@ -99,7 +99,7 @@ def test_more_than_one_is_an_error_that_an_option_settles(
     rows.run("1.0", "edge", **change)
     with pytest.raises(SelectionError, match=re.escape(listed)) as caught:
         chosen(rows, "1.0")
-    assert "Choose with --model, --device or --kernels." in str(caught.value)
+    assert f"Choose, such as with --{option} " in str(caught.value)
     assert [run_id[-1] for run_id in chosen(rows, "1.0", **{option: value}).run_ids] == ["2"]
 
 
@@ -119,13 +119,6 @@ def test_devices_of_unknown_model_are_told_apart_by_id() -> None:
         chosen(rows, "1.0")
 
 
-def test_option_takes_several_values_because_two_sides_share_it() -> None:
-    rows = Rows()
-    rows.run("1.0", model_name="a", model_sha256="aa")
-    rows.run("1.0", model_name="b", model_sha256="bb")
-    assert chosen(rows, "1.0", model="a, a_reference").model_name == "a"
-
-
 def test_option_that_leaves_nothing_lists_what_there_is() -> None:
     rows = Rows()
     rows.run("1.0")
@@ -133,3 +126,65 @@ def test_option_that_leaves_nothing_lists_what_there_is() -> None:
         SelectionError, match=r"--kernels .builtin. leaves no run .* there: xnnpack"
     ):
         chosen(rows, "1.0", kernels="builtin")
+
+
+# --- both sides of a comparison -----------------------------------------------------------
+
+
+def mixed() -> Rows:
+    """A build "m" on two kernel families, runs 1 and 2, and its reference "k" in Keras, run 3."""
+    rows = Rows()
+    rows.run("m", kernels="xnnpack")
+    rows.run("m", kernels="builtin")
+    rows.run("k", "reference", model_name="twin", model_sha256="cc", kernels="tensorflow")
+    return rows
+
+
+def pair(edge: str, reference: str, **only: str) -> tuple[str, str]:
+    """Last digits of the run ids that are chosen on each side."""
+    chosen_sides = resolve_pair(mixed().connect(), edge, reference, **only)
+    first, second = ("".join(run_id[-1] for run_id in side.run_ids) for side in chosen_sides)
+    return first, second
+
+
+@pytest.mark.parametrize("kernels", ["builtin", "builtin,", "builtin,tensorflow"])
+def test_an_option_that_decides_one_side_leaves_the_other_alone(kernels: str) -> None:
+    assert pair("m", "k", kernels=kernels) == ("2", "3")
+
+
+def test_a_model_of_one_side_leaves_the_other_alone() -> None:
+    assert pair("m", "k", model="net", kernels="xnnpack") == ("1", "3")
+
+
+def test_one_value_counts_on_both_sides_that_have_it() -> None:
+    assert pair("m", "m", kernels="builtin") == ("2", "2")
+
+
+def test_two_values_are_the_edges_and_the_references() -> None:
+    assert pair("m", "m", kernels="builtin,xnnpack") == ("2", "1")
+    assert pair("m", "m", kernels="xnnpack,builtin") == ("1", "2")
+
+
+def test_an_empty_value_keeps_its_side() -> None:
+    assert pair("m", "k", model=",twin", kernels="xnnpack,") == ("1", "3")
+
+
+@pytest.mark.parametrize(
+    ("kernels", "message"),
+    [
+        ("nope", "edge 'm'; there: xnnpack, builtin and reference 'k'; there: tensorflow"),
+        ("builtin,xnnpack", "of reference 'k'; there: tensorflow. 'A,B' is A for the edge"),
+        ("tensorflow", "'m' leaves more than one kernel family: builtin, xnnpack. Choose"),
+        ("a,b,c", "has 3 values; expected one, or 'A,B'"),
+    ],
+)
+def test_options_of_a_pair_that_decide_nothing_say_so(kernels: str, message: str) -> None:
+    with pytest.raises(SelectionError, match=re.escape(message)):
+        pair("m", "k", kernels=kernels)
+
+
+def test_the_advice_for_an_ambiguous_build_works() -> None:
+    with pytest.raises(SelectionError) as caught:
+        pair("m", "k")
+    option, value = re.findall(r"--(\w+) '(\w+)'", str(caught.value))[0]
+    assert pair("m", "k", **{option: value}) == ("2", "3")
