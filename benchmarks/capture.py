@@ -5,9 +5,11 @@ plain interpreter with preserved tensors, exray at each level, and a dump of all
 as text, one file a frame, as ML-EXray writes it. Prints milliseconds and bytes per frame
 and the ratios to the plain run.
 
-Needs TensorFlow (to convert the float model) and the folder that EXRAY_TEST_DATA names.
+Needs TensorFlow (to convert the float model) and the folder that EXRAY_TEST_DATA names;
+without that it measures the demo's networks.
 """
 
+import os
 import shutil
 import sys
 import tempfile
@@ -15,6 +17,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +45,30 @@ class Cost:
 
 def main() -> None:
     """Measure both models and print a table for each."""
-    folder = data_folder()
     warnings.filterwarnings("ignore", message="Warning: Enabling `experimental_preserve_all")
+    if not os.environ.get("EXRAY_TEST_DATA"):
+        measure_demo()
+        return
+    folder = data_folder()
     with tempfile.TemporaryDirectory() as work:
         float_model = convert_to_float(folder / V2_KERAS, Path(work, "v2_float.tflite"))
         for title, model in (("V2 float", float_model), ("V2 int8", folder / FILES["V2 int8"])):
             report(title, measure(model, Path(work)))
+
+
+def measure_demo() -> None:
+    """Measure the demo's networks, which need no data and no TensorFlow."""
+    print(
+        "EXRAY_TEST_DATA is not set, which names the folder of real networks: the demo's are "
+        "measured instead. They run in microseconds, so the ratios are far higher."
+    )
+    with (
+        tempfile.TemporaryDirectory() as work,
+        as_file(files("exray.playback").joinpath("demo")) as demo,
+    ):
+        for precision in ("float", "int8"):
+            costs = measure(demo / f"demo_{precision}.tflite", Path(work))
+            report(f"demo {precision}", costs)
 
 
 def measure(model: Path, work: Path) -> list[Cost]:

@@ -32,7 +32,8 @@ def data_folder() -> Path:
     """Return the folder of the real networks; ends the benchmark where there is none."""
     folder = os.environ.get("EXRAY_TEST_DATA")
     if not folder:
-        sys.exit("skipped: EXRAY_TEST_DATA is not set; it names the folder of real networks")
+        print("skipped: EXRAY_TEST_DATA is not set; it names the folder of real networks")
+        sys.exit(0)  # no failure: from a fresh clone the other benchmarks still run
     return Path(folder)
 
 
