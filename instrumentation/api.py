@@ -237,6 +237,10 @@ def stage(name: str) -> Stage:
             current = frame_in_progress()
             if current is not None:
                 return RecordingStage(current, str(name))
+            if not is_inside_frame():
+                log_once(
+                    "stage", f"exray.stage({str(name)!r}) outside exray.frame() records nothing."
+                )
     return Stage()
 
 

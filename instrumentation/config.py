@@ -32,6 +32,7 @@ sets a device's environment must not be able to stop its application.
 import contextlib
 import math
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -226,11 +227,22 @@ def _parse_role(role: object) -> str:
     return str(role)
 
 
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+"""Beginning of a URL, also of one that went through `pathlib.Path`, which joins slashes."""
+
+
 def _parse_lake(lake: object) -> Path:
     if not isinstance(lake, str | os.PathLike) or not os.fspath(lake):
         msg = f"lake {lake!r} is no path; expected the lake's folder, such as 'lake'"
         raise UsageError(msg)
-    return Path(os.fsdecode(os.fspath(lake)))
+    path = os.fsdecode(os.fspath(lake))
+    if _URL.match(path):
+        msg = (
+            f"lake {path!r} is a URL, which is not supported here yet; expected the lake's local "
+            "folder, such as 'lake'"
+        )
+        raise UsageError(msg)
+    return Path(path)
 
 
 def _parse_period(period: object) -> float:

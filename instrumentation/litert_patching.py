@@ -204,13 +204,16 @@ def instrument_interpreter(
             probe.apply(interpreter)
     has_layers = path is not None and (probe is not None or preserved)
     if recorder.keeping.has_layers and not has_layers:
+        # With auto=False nothing is patched, so a new one would be no better.
+        anew = "construct it after exray.configure(), or " if recorder.config.auto else ""
+        unnamed = "" if path else " Without path= its model is recorded as 'unknown'."
         log_once(
             "instrument boundary",
             "this Interpreter exists already: its inputs, outputs and times are recorded, its "
-            "layers are not. For layers, construct it after exray.configure(), or name its file: "
+            f"layers are not. For layers, {anew}name its file: "
             "exray.instrument(interpreter, path='model.tflite'). Without exray's native library "
             "it must be constructed with experimental_preserve_all_tensors=True, and "
-            "preserved=True say so.",
+            f"preserved=True say so.{unnamed}",
         )
     options = {"model_path": str(path)}
     traced = LiteRTModel(

@@ -26,7 +26,8 @@ MARKER = "exray-lake.json"
 LAYOUT_VERSION = 1
 """Version of tables and files; raised when an older exray could no longer read them."""
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+"""Beginning of a URL, also of one that went through `pathlib.Path`, which joins slashes."""
 
 
 def storage_at(path: str | Path) -> LocalStorage:
@@ -36,7 +37,7 @@ def storage_at(path: str | Path) -> LocalStorage:
         LakeError: *path* is a URL, or a folder that delta-rs would mistake for another.
     """
     if _URL.match(str(path)):
-        msg = f"{str(path)!r} is a URL; a lake is a local folder. Pass a path such as './lake'."
+        msg = f"{str(path)!r} is a URL, which is not supported here yet; a lake is a local folder. Pass a path such as './lake'."
         raise LakeError(msg)
     storage = LocalStorage(Path(path))
     if unquote(str(storage.root)) != str(storage.root):

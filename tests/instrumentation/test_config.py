@@ -122,6 +122,8 @@ def test_a_lake_stays_where_it_was_when_the_application_changes_its_folder(
         ({"build": 142}, "build 142 is no name"),
         ({"lake": 7}, "lake 7 is no path"),
         ({"lake": ""}, "lake '' is no path"),
+        ({"lake": "s3://x/y"}, "lake 's3://x/y' is a URL, which is not supported here yet"),
+        ({"lake": Path("s3://x/y")}, "lake 's3:/x/y' is a URL"),
         ({"sampling": "some"}, "sampling 'some' is unknown; expected one of budget, all"),
         ({"overhead_budget": 2}, "overhead_budget 2 is no share of the frames' time; expected"),
         ({"overhead_budget": 0.0}, "overhead_budget 0.0 is no share"),

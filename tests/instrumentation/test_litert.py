@@ -463,6 +463,19 @@ def test_without_its_file_it_is_known_by_its_inputs_and_outputs() -> None:
     assert runs[0].model_sha256 == runs[1].model_sha256 != runs[2].model_sha256
 
 
+@pytest.mark.parametrize("auto", [True, False])
+def test_the_way_to_its_layers_and_its_name_is_logged(
+    caplog: pytest.LogCaptureFixture, auto: bool
+) -> None:
+    interpreter = make_interpreter()
+    with recording(MemorySink(), auto=auto):
+        exray.instrument(interpreter)
+
+    (message,) = caplog.messages
+    assert ("construct it after exray.configure()" in message) == auto
+    assert message.endswith("Without path= its model is recorded as 'unknown'.")
+
+
 @pytest.mark.parametrize(("name", "kernels"), [("AUTO", "xnnpack"), ("BUILTIN_REF", "unknown")])
 def test_the_kernels_of_one_that_exists_already_are_told_only_as_far_as_it_tells(
     name: str, kernels: str

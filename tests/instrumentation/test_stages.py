@@ -179,13 +179,18 @@ def test_a_stage_may_be_entered_again() -> None:
     ]
 
 
-def test_outside_a_frame_it_records_nothing() -> None:
+def test_outside_a_frame_it_records_nothing_and_says_so_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     sink = MemorySink()
-    with recording(sink), exray.stage("decode") as stage:
-        assert stage.output("x") == "x"
+    with recording(sink):
+        for stage in (exray.stage("decode"), exray.stage("decode")):
+            with stage:
+                assert stage.output("x") == "x"
+            assert not isinstance(stage, RecordingStage)
 
-    assert not isinstance(stage, RecordingStage)
     assert sink.frames == []
+    assert caplog.messages == ["exray.stage('decode') outside exray.frame() records nothing."]
 
 
 def test_without_a_recorder_it_does_nothing() -> None:

@@ -87,8 +87,12 @@ def test_a_newer_marker_may_say_more(tmp_path: Path) -> None:
 
 
 def test_a_url_is_refused() -> None:
-    with pytest.raises(LakeError, match=r"'s3://bucket/lake' is a URL; a lake is a local folder"):
+    with pytest.raises(
+        LakeError, match=r"'s3://bucket/lake' is a URL, .* a lake is a local folder"
+    ):
         Lake.open_or_create("s3://bucket/lake")
+    with pytest.raises(LakeError, match="is a URL"):
+        Lake.open_or_create(Path("s3://bucket/lake"))  # which is "s3:/bucket/lake"
 
 
 def test_a_path_that_delta_rs_misreads_is_refused(tmp_path: Path) -> None:
