@@ -12,6 +12,14 @@ TOP = 5
 """Classes kept of an output, best first."""
 
 
+def names_classes(output: NDArray[Any]) -> bool:
+    """Whether an output of one input may be a vector of class scores: one long dimension.
+
+    Boxes and segmentation maps have several.
+    """
+    return sum(size > 1 for size in np.shape(output)) <= 1 and np.size(output) > 0
+
+
 def best_classes(
     output: NDArray[Any], quantization: Quantization | None
 ) -> tuple[tuple[int, ...], tuple[float, ...]]:

@@ -9,6 +9,8 @@ import typer
 
 from exray.schema.errors import DataError, UsageError
 
+from .limits import MAX_THREADS
+
 if TYPE_CHECKING:
     from .result import PlaybackResult
 
@@ -25,7 +27,7 @@ def run(
         typer.Argument(help="A .tflite, .keras or .h5 file, or a SavedModel.", metavar="MODEL"),
     ],
     inputs: Annotated[
-        Path, typer.Option(help="Folder of images, or an .npz file.", metavar="DIR|NPZ")
+        str, typer.Option(help="Folder of images, or an .npz file.", metavar="DIR|NPZ")
     ],
     build: Annotated[
         str, typer.Option(help="Name of the build, as 'compare' will take it.", metavar="NAME")
@@ -50,7 +52,8 @@ def run(
         ),
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of a .tflite model.", metavar="N")
+        int | None,
+        typer.Option(min=1, max=MAX_THREADS, help="Threads of a .tflite model.", metavar="N"),
     ] = None,
     level: Annotated[
         str,
@@ -102,7 +105,7 @@ def run(
         kernels=kernels,
         threads=threads,
     )
-    truth = load_labels(labels, label_offset) if labels else None
+    truth = None if labels is None else load_labels(labels, label_offset)
     dataset = open_dataset(inputs, limit=limit, label_offset=label_offset)
     if label_offset and truth is None and all(item.label is None for item in dataset):
         msg = f"--label-offset {label_offset}: there are no labels. Pass --labels CSV, or an npz"
@@ -111,6 +114,8 @@ def run(
         result = play(pipeline, dataset, truth, progress)
     notes = result.notes(is_part=limit is not None)
     if as_json:
+        if result.clamping is not None:
+            print(f"warning: {result.clamping}", file=sys.stderr)
         print(json.dumps(result_json(result, build, role, notes), allow_nan=False))
     else:
         print_result(result, build, role, notes)
@@ -144,6 +149,7 @@ def result_json(
             "labelled": accuracy.count,
         },
         "labels": notes,
+        "warnings": [] if result.clamping is None else [result.clamping],
         "latency_ms": None if latency is None else {"p50": latency[0], "p99": latency[1]},
         "plain_output_equal": result.plain_output_equal,
     }
@@ -167,5 +173,7 @@ def print_result(result: "PlaybackResult", build: str, role: str, notes: list[st
         print(f"labels: {note}", file=sys.stderr)
     for name, message in list(result.failures.items())[:FAILURES_SHOWN]:
         print(f"failed: {name}: {message}", file=sys.stderr)
+    if result.clamping is not None:
+        print(f"warning: {result.clamping}", file=sys.stderr)
     if len(result.failures) > FAILURES_SHOWN:
         print(f"failed: {len(result.failures) - FAILURES_SHOWN} more", file=sys.stderr)

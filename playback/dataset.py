@@ -76,6 +76,9 @@ def open_dataset(path: str | Path, limit: int | None = None, label_offset: int =
     Raises:
         UsageError: There is nothing of that kind at *path*, or *limit* keeps nothing.
     """
+    if not str(path).strip():
+        msg = "inputs: got an empty path, expected a folder of images or an .npz"
+        raise UsageError(msg)
     path = Path(path)
     if limit is not None and limit < 1:
         msg = f"limit: got {limit}, expected 1 or more inputs, or no limit"

@@ -9,15 +9,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from exray.schema.errors import DataError
+from exray.schema.errors import DataError, UsageError
 from exray.schema.quantization import dequantize
 
 from .image import preprocess, quantize
+from .image_spec import ImageSpec
 from .runners import InputSpec
 from .spec import PreprocessSpec
 
 Array = NDArray[Any]
 """A tensor of any shape and element type."""
+
+MOST = 0.5
+"""Share of the model input that, clamped, is a mistake and not an outlier."""
 
 
 def prepare(value: Array, spec: PreprocessSpec | None, target: InputSpec) -> Array:
@@ -59,6 +63,58 @@ def prepare(value: Array, spec: PreprocessSpec | None, target: InputSpec) -> Arr
         )
         raise DataError(msg)
     return shaped
+
+
+def check_spec(spec: PreprocessSpec, target: InputSpec) -> None:
+    """Refuse a spec whose images could not be the model's input, before any is read.
+
+    Raises:
+        UsageError: Size, channels or layout do not fit, or nothing says how large an image
+            has to become.
+    """
+    size = spec.image.resize.size or _image_size(target, spec)
+    if size is None:
+        msg = "the model's input size is not fixed. Add 'image: {resize: {size: [height, width]}}'"
+        raise UsageError(msg)
+    shape = _preprocessed_shape(spec.image, size)
+    if target.shaped(np.broadcast_to(np.float32(0), shape)) is None:
+        msg = (
+            f"the preprocessing spec makes images of shape {shape}; the model takes "
+            f"{_shown(target)}. Correct resize, channels or layout of the spec."
+        )
+        raise UsageError(msg)
+
+
+def clamped_count(values: Array, target: InputSpec) -> int:
+    """Return how many real values `fit()` clamps, because the input's integers end before.
+
+    Args:
+        values: What `prepare()` returned.
+        target: The model's input.
+    """
+    ends = _real_ends(target)
+    if ends is None or values.dtype.kind != "f":
+        return 0
+    low, high, step = ends
+    return int(np.count_nonzero((values < low - step / 2) | (values > high + step / 2)))
+
+
+def clamping_note(share: float, target: InputSpec) -> str | None:
+    """Return what to say where most of the model input was clamped, None where it was not.
+
+    Args:
+        share: Clamped elements of all that were quantized, 0 to 1.
+        target: The model's input.
+    """
+    ends = _real_ends(target)
+    if ends is None or share <= MOST:
+        return None
+    low, high, _ = ends
+    return (
+        f"{share:.1%} of the quantized model input was clamped: it holds {low:.4g} to {high:.4g}, "
+        "and the pixels lie outside. Say in the preprocessing spec how pixels become numbers, as "
+        f"in training: 'image: {{values: {{range: [{low:.2g}, {high:.2g}]}}}}' fills the input."
+    )
 
 
 def fit(values: Array, target: InputSpec) -> Array:
@@ -114,6 +170,21 @@ def _image_size(target: InputSpec, spec: PreprocessSpec) -> tuple[int, int] | No
     _, first, second, third = target.shape
     height, width = (second, third) if spec.image.layout == "nchw" else (first, second)
     return None if height is None or width is None else (height, width)
+
+
+def _preprocessed_shape(image: ImageSpec, size: tuple[int, int]) -> tuple[int, int, int]:
+    channels = 1 if image.channels == "gray" else 3
+    return (channels, *size) if image.layout == "nchw" else (*size, channels)
+
+
+def _real_ends(target: InputSpec) -> tuple[float, float, float] | None:
+    """Return the smallest and largest real value of a quantized input, and its step."""
+    quantization = target.quantization
+    if target.dtype.kind not in "iu" or quantization is None or len(quantization.scales) != 1:
+        return None
+    limits, scale = np.iinfo(str(target.dtype)), float(quantization.scales[0])
+    zero = float(quantization.zero_points[0])
+    return (limits.min - zero) * scale, (limits.max - zero) * scale, scale
 
 
 def _shown(target: InputSpec) -> str:

@@ -18,7 +18,10 @@ from pydantic_core import PydanticCustomError
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 """A finite number; a text or a truth value is none."""
 
-Pixels = Annotated[int, Field(strict=True, gt=0)]
+MAX_SIDE = 8192
+"""Longest side of a resized image, pixels: three channels of floats then take 0.8 GB."""
+
+Pixels = Annotated[int, Field(strict=True, gt=0, le=MAX_SIDE)]
 """A count of pixels."""
 
 FORM_ERROR = "form"
@@ -75,7 +78,8 @@ class CentralCrop(SpecPart):
 
 
 def _height_width(value: object) -> object:
-    return value if value is None else _pair(value, "[height, width], two integers above 0")
+    form = f"[height, width], two integers from 1 to {MAX_SIDE}"
+    return value if value is None else _pair(value, form)
 
 
 def _two_ends(value: object) -> object:
@@ -107,6 +111,14 @@ class RangeValues(SpecPart):
     """Map 0..255 linearly to *range*: 0 to its first number, 255 to its second."""
 
     range: Annotated[tuple[Number, Number], BeforeValidator(_two_ends)]
+
+    @model_validator(mode="after")
+    def _check_width(self) -> Self:
+        if self.range[0] == self.range[1]:
+            raise _plain_error(
+                f"got {list(self.range)}, expected two different numbers: else every pixel is the same"
+            )
+        return self
 
 
 class MeanStdValues(SpecPart):

@@ -1,6 +1,9 @@
 """A Keras model ready to run: .keras, .h5, or a SavedModel seen from outside."""
 
+import os
 import re
+import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,7 +12,7 @@ from typing import Any, cast
 import numpy as np
 
 from exray.instrumentation import api
-from exray.instrumentation.keras_model import load_keras
+from exray.instrumentation.keras_model import import_keras, load_keras
 from exray.instrumentation.keras_patching import traced_keras_model
 from exray.instrumentation.patching import untraced
 from exray.schema.errors import DataError, ModelError
@@ -33,6 +36,7 @@ class KerasRunner(Runner):
     """
 
     def __init__(self, model: Path) -> None:
+        _import_quietly()
         start_ns = time.perf_counter_ns()
         self._model = load_keras(model)
         init_ns = time.perf_counter_ns() - start_ns
@@ -61,6 +65,29 @@ class KerasRunner(Runner):
         """Return the run that the model's executions are recorded as."""
         traced = traced_keras_model(self._model)
         return None if traced is None else traced.ensure_run()
+
+
+def _import_quietly() -> None:
+    """Import Keras without TensorFlow's greeting, where its log level says so.
+
+    TensorFlow writes it before it has read its own setting. Nothing is lost of an error.
+    """
+    if os.environ.get("TF_CPP_MIN_LOG_LEVEL") != "3" or "tensorflow" in sys.modules:
+        return
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            import_keras("running a Keras model")
+        except BaseException:
+            said.seek(0)
+            os.write(stderr, said.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(stderr, 2)
+            os.close(stderr)
 
 
 def _input_spec(model: Path, tensor: Any) -> InputSpec:

@@ -103,6 +103,9 @@ def load_labels(source: str | Path, offset: int = 0) -> Labels:
         UsageError: The file or the column is missing, there is no telling which column
             is meant, or a line is damaged or contradicts another one.
     """
+    if not str(source).strip():
+        msg = "labels: got an empty path, expected CSV or CSV:COLUMN; leave it out for no labels"
+        raise UsageError(msg)
     path, column = _split_column(str(source))
     rows = _rows(path)
     header = rows[0][1]

@@ -9,13 +9,13 @@ from exray.exporters.lake import LakeExporter
 from exray.instrumentation import api
 from exray.instrumentation.config import Config, Level, resolve
 from exray.instrumentation.frames import RecordingFrame
-from exray.instrumentation.prediction import best_classes
+from exray.instrumentation.prediction import best_classes, names_classes
 from exray.instrumentation.recorder import Recorder
 from exray.schema.errors import DataError, LakeError, UsageError
 from exray.schema.records import Quantization
 
 from .dataset import Dataset, Item
-from .feed import Array, fit, prepare, real_values
+from .feed import Array, check_spec, clamped_count, clamping_note, fit, prepare, real_values
 from .labels import LabelMatch, Labels
 from .progress import Progress, ignore_progress
 from .result import PlaybackResult
@@ -74,7 +74,7 @@ def play(
         progress: Told how far the work is.
 
     Raises:
-        UsageError: Build or role is none, no label matches, or the spec needs a size.
+        UsageError: Build or role is none, no label matches, or the spec does not fit the model.
         ModelError: The model cannot be loaded.
         LakeError: The lake cannot be opened, or not everything could be written.
         MissingExtraError: What the model, the images or the lake need is not installed.
@@ -94,6 +94,8 @@ def play(
     result = PlaybackResult(match=match)
     with _Recording(config, pipeline.spec):
         runner = load()
+        if pipeline.spec is not None:
+            check_spec(pipeline.spec, runner.input)
         try:
             for done, item in enumerate(dataset):
                 progress(done, len(dataset))
@@ -102,6 +104,8 @@ def play(
         finally:
             # Inputs that never reached the model are of its run all the same.
             result.run = runner.open_run()
+    if result.quantized:
+        result.clamping = clamping_note(result.clamped / result.quantized, runner.input)
     return result
 
 
@@ -169,10 +173,12 @@ def _play_item(
                 # Real values, so that a float and an integer pipeline can be compared.
                 stage.output(real_values(values, runner.input))
                 value = fit(values, runner.input)
+            result.count_clamped(clamped_count(values, runner.input), values.size)
             before_ns = time.perf_counter_ns()
             output = runner.run(value)
             dur_ns = time.perf_counter_ns() - before_ns
-            frame.prediction(output)
+            if names_classes(output):
+                frame.prediction(output)
     except DataError as error:
         result.failures[item.input_id] = str(error)
         return
@@ -180,7 +186,9 @@ def _play_item(
         dur_ns = frame.inferences[-1].dur_ns  # without what recording took
     result.model_ms.append(dur_ns / 1e6)
     result.frames += 1
-    if label is not None:
+    if not names_classes(output):
+        result.unscored_shape = output.shape
+    elif label is not None:
         best, _ = best_classes(output, runner.output_quantization)
         result.classes = _class_count(output, runner.output_quantization)
         result.count_answer(item.input_id, label, best)

@@ -24,6 +24,10 @@ class PlaybackResult:
         correct_top5: Those of them whose five best classes hold the label.
         impossible_labels: Labels that are no class of the model, by input id.
         classes: Classes of the model, None where that is not known.
+        unscored_shape: Shape of the model's output where it is no vector of class scores.
+        quantized: Elements of model inputs that were quantized.
+        clamped: Those of them that lay outside of what the input holds.
+        clamping: What to say of that, None where there is nothing.
         model_ms: Time of each execution, milliseconds.
         plain_output_equal: Whether an uninstrumented run of the first input gave the same
             bytes; None where nothing was recorded.
@@ -38,6 +42,10 @@ class PlaybackResult:
     correct_top5: int = 0
     impossible_labels: dict[str, int] = field(default_factory=dict[str, int])
     classes: int | None = None
+    unscored_shape: tuple[int, ...] | None = None
+    quantized: int = 0
+    clamped: int = 0
+    clamping: str | None = None
     model_ms: list[float] = field(default_factory=list[float])
     plain_output_equal: bool | None = None
 
@@ -59,6 +67,11 @@ class PlaybackResult:
         median, p99 = np.percentile(self.model_ms, [50, 99])
         return float(median), float(p99)
 
+    def count_clamped(self, clamped: int, size: int) -> None:
+        """Count one model input's elements, and those that were clamped."""
+        self.quantized += size
+        self.clamped += clamped
+
     def count_answer(self, input_id: str, label: int, best: tuple[int, ...]) -> None:
         """Compare the best classes of one output, best first, with the true one."""
         self.labelled += 1
@@ -78,6 +91,11 @@ class PlaybackResult:
         if is_part:
             match = LabelMatch(match.labels, match.inputs_without_label, ())
         said = [match.describe()] if match.describe() else []
+        if self.unscored_shape is not None and self.match.labels:
+            said.append(
+                f"no accuracy, because the model's first output, of shape {self.unscored_shape}, is "
+                "no vector of class scores"
+            )
         if self.impossible_labels and self.classes is not None:
             name, label = next(iter(self.impossible_labels.items()))
             said.append(

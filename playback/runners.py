@@ -14,6 +14,8 @@ from exray.instrumentation.graph import read_tflite
 from exray.schema.errors import ModelError, UsageError
 from exray.schema.records import Quantization, Run
 
+from .limits import MAX_THREADS
+
 Array = NDArray[Any]
 """A tensor of any shape and element type."""
 
@@ -115,6 +117,9 @@ def plan_runner(
     """
     if kernels is not None and kernels not in KERNELS:
         msg = f"kernels {kernels!r} are unknown; expected one of {', '.join(KERNELS)}"
+        raise UsageError(msg)
+    if threads is not None and not 1 <= threads <= MAX_THREADS:
+        msg = f"threads: got {threads}, expected 1 to {MAX_THREADS}"
         raise UsageError(msg)
     if not model.exists():
         msg = (

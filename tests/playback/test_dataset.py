@@ -186,3 +186,9 @@ def test_real_folders_and_arrays_open(data: Path) -> None:
     keywords = open_dataset(data / "energyrunner" / "kws01_0000_0499.npz", limit=3)
     assert keywords[0].load().shape == (49, 10)
     assert keywords[0].input_id == "tst_000000_Stop_7.bin"
+
+
+@pytest.mark.parametrize("path", ["", " "])
+def test_an_empty_path_is_not_the_current_folder(path: str) -> None:
+    with pytest.raises(UsageError, match="inputs: got an empty path"):
+        open_dataset(path)

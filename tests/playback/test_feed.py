@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from exray.playback.feed import fit, prepare, real_values
+from exray.playback.feed import check_spec, clamped_count, clamping_note, fit, prepare, real_values
 from exray.playback.runners import InputSpec
 from exray.playback.spec import PreprocessSpec, spec_from_mapping
 from exray.schema.errors import DataError, UsageError
@@ -176,3 +176,70 @@ def test_integers_fed_unchanged_are_recorded_as_the_real_values_they_stand_for()
 def test_real_values_are_recorded_as_they_are() -> None:
     values = np.ones((1, 2), np.float32)
     assert real_values(values, target("int8", (1, 2), HALF)) is values
+
+
+# --- before the first input ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("keys", "shape"),
+    [
+        ({"resize": {"size": [4, 5]}}, "(4, 5, 3)"),
+        ({"channels": "gray"}, "(4, 4, 1)"),
+        ({"layout": "nchw"}, "(3, 4, 3)"),
+    ],
+)
+def test_a_spec_that_cannot_fit_is_refused(keys: dict[str, object], shape: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        check_spec(spec(**keys), target())
+    assert f"makes images of shape {shape}; the model takes float32 of shape (1, 4, 4, 3)" in str(
+        caught.value
+    )
+
+
+def test_a_spec_without_a_size_is_refused_where_the_model_has_none() -> None:
+    with pytest.raises(UsageError, match=r"Add 'image: \{resize: \{size: \[height, width\]"):
+        check_spec(spec(), target(shape=(1, None, None, 3)))
+
+
+@pytest.mark.parametrize(
+    ("keys", "shape"),
+    [
+        ({}, (1, 4, 4, 3)),
+        ({"channels": "gray"}, (1, 4, 4, 1)),
+        ({"layout": "nchw"}, (1, 3, 4, 4)),
+        ({"resize": {"size": [9, 7]}}, (1, None, None, 3)),
+    ],
+)
+def test_a_spec_that_fits_is_let_through(
+    keys: dict[str, object], shape: tuple[int | None, ...]
+) -> None:
+    check_spec(spec(**keys), target(shape=shape))
+
+
+def test_a_large_size_is_refused_without_making_such_an_image() -> None:
+    with pytest.raises(UsageError, match=r"\(8192, 8192, 3\)"):
+        check_spec(spec(resize={"size": [8192, 8192]}), target())
+
+
+# --- what does not fit a quantized input ----------------------------------------------------
+
+
+def test_values_beyond_what_the_integers_reach_are_counted() -> None:
+    model = target("int8", (1, 4), HALF)  # -59 to 68.5
+    values = np.array([[-59.2, -60.0, 68.7, 69.0]], np.float32)
+    assert clamped_count(values, model) == 2
+    np.testing.assert_array_equal(fit(values, model), [[-128, -128, 127, 127]])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "uint8"])
+def test_nothing_is_clamped_without_quantization(dtype: str) -> None:
+    assert clamped_count(np.full((1, 4), 1e9, np.float32), target(dtype, (1, 4))) == 0
+
+
+def test_clamping_is_told_where_it_is_most_of_the_input() -> None:
+    model = target("uint8", quantization=Quantization((1 / 127.5,), (128,)))
+    said = clamping_note(0.995, model) or ""
+    assert said.startswith("99.5% of the quantized model input was clamped: it holds -1.004 to ")
+    assert "'image: {values: {range: [-1, 1]}}'" in said
+    assert clamping_note(0.3, model) is None

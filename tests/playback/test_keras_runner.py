@@ -1,13 +1,18 @@
 import importlib
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from exray.playback import keras_runner
 from exray.playback.runners import InputSpec, open_runner
-from exray.schema.errors import DataError, ModelError
+from exray.schema.errors import DataError, MissingExtraError, ModelError
 from exray.testing import MemorySink, recording
+
+from .builders import make_arrays, run_exray
 
 pytestmark = [
     pytest.mark.keras,
@@ -41,6 +46,31 @@ def test_other_free_dimensions_stay_free_and_take_any_size(keras: Any, tmp_path:
     assert runner.input.shape == (1, None, None, 3)
     for size in (2, 5):
         assert runner.run(np.ones((1, size, size, 3), np.float32)).tolist() == [[1, 1, 1]]
+
+
+def test_the_command_line_shows_nothing_of_tensorflows_greeting(keras: Any, tmp_path: Path) -> None:
+    model = saved(keras, tmp_path)
+    make_arrays(tmp_path / "inputs.npz", np.ones((1, 4, 4, 3), np.float32))
+    done = run_exray(
+        *("run", model, "--inputs", tmp_path / "inputs.npz"),
+        *("--build", "k", "--lake", tmp_path / "lake"),
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_import_that_fails_loses_nothing_of_what_was_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail(purpose: str) -> None:
+        os.write(2, b"the cause")
+        raise MissingExtraError("keras", purpose)
+
+    monkeypatch.setattr(keras_runner, "import_keras", fail)
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    with pytest.raises(MissingExtraError):
+        open_runner(tmp_path)
+    assert capfd.readouterr().err == "the cause"
 
 
 def test_a_folder_is_a_saved_model(keras: Any, tmp_path: Path) -> None:

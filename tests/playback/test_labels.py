@@ -178,3 +178,8 @@ def test_real_labels_match_their_images(data: Path, file: str, images: str, coun
 def test_real_labels_of_words_have_one_integer_column(data: Path) -> None:
     labels = load_labels(data / "speech-commands" / "labels_public.csv")
     assert (labels.column, len(labels.by_key)) == ("class_index", 180)
+
+
+def test_an_empty_path_is_refused() -> None:
+    with pytest.raises(UsageError, match="labels: got an empty path"):
+        load_labels("")

@@ -327,6 +327,34 @@ def test_records_that_cannot_be_written_are_an_error_in_the_end(
         play(pipeline(tmp_path), arrays(np.zeros((8, 8, 3), np.float32)), None)
 
 
+def test_a_spec_that_does_not_fit_is_one_error_before_the_first_input(tmp_path: Path) -> None:
+    wrong = spec_from_mapping({"image": {"resize": {"size": [9, 9]}}})
+    images = open_dataset(make_images(tmp_path / "images"))
+    with pytest.raises(UsageError, match=r"makes images of shape \(9, 9, 3\)"):
+        play(pipeline(tmp_path, spec=wrong), images, None)
+    assert api.current_recorder() is None
+
+
+def test_a_model_input_that_was_mostly_clamped_is_told(tmp_path: Path) -> None:
+    model = make_model(
+        tmp_path / "m.tflite", shape=(1, 8, 8, 3), dtype="INT8", quantized=True, op="DEQUANTIZE"
+    )
+    images = open_dataset(make_images(tmp_path / "images"))
+    raw, scaled = (spec_from_mapping({"image": {"values": v}}) for v in ("raw", {"range": [0, 9]}))
+    assert "was clamped" in (play(pipeline(tmp_path, model, spec=raw), images, None).clamping or "")
+    assert play(pipeline(tmp_path, model, spec=scaled), images, None).clamping is None
+
+
+def test_an_output_that_is_no_vector_of_scores_has_no_accuracy(tmp_path: Path) -> None:
+    model = make_model(tmp_path / "map.tflite", shape=(1, 2, 3))
+    found = arrays(np.zeros((2, 3), np.float32), labels=[0])
+    result = play(pipeline(tmp_path, model), found, None)
+    assert result.accuracy is None
+    (note,) = result.notes()
+    assert note.startswith("no accuracy, because the model's first output, of shape (1, 2, 3), is")
+    assert rows(tmp_path, "SELECT prediction_ids FROM frames") == [(None,)]
+
+
 # --- the result ---------------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from exray.playback.limits import MAX_THREADS
 from exray.playback.runners import InputSpec, open_runner, plan_runner
 from exray.schema.errors import DataError, MissingExtraError, ModelError, UsageError
 from exray.schema.records import Quantization
@@ -161,6 +162,12 @@ def test_an_input_of_another_kind_than_integers_and_floats_is_refused(tmp_path: 
 def test_unknown_kernels_are_refused_with_those_there_are() -> None:
     with pytest.raises(UsageError, match="'gpu' are unknown; expected one of xnnpack, builtin, re"):
         plan_runner(FLOAT, kernels="gpu")
+
+
+@pytest.mark.parametrize("threads", [0, MAX_THREADS + 1])
+def test_threads_beyond_reason_are_refused(threads: int) -> None:
+    with pytest.raises(UsageError, match=f"got {threads}, expected 1 to {MAX_THREADS}"):
+        plan_runner(FLOAT, threads=threads)
 
 
 @pytest.mark.parametrize(("option", "value"), [("kernels", "builtin"), ("threads", 2)])

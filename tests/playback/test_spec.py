@@ -103,7 +103,7 @@ def test_spec_cannot_be_changed() -> None:
 
 
 KEYS = "channels, rotate, flip, crop, resize, values, layout"
-SIZE = "[height, width], two integers above 0"
+SIZE = "[height, width], two integers from 1 to 8192"
 NEAREST = "Did you mean 'central'?"
 METHODS = "'nearest', 'bilinear', 'area', 'bicubic' or 'bilinear_antialias'"
 FORMS = "raw, {range: [a, b]}, {mean: [...], std: [...]} or {scale: s, offset: o}"
@@ -166,6 +166,17 @@ def test_wrong_key_or_value_is_named_with_what_is_right(image: object, message: 
 )
 def test_nearest_word_is_suggested(image: object, word: str) -> None:
     assert error_of(image).endswith(f". Did you mean '{word}'?")
+
+
+@pytest.mark.parametrize("value", [0, -1])
+def test_a_range_without_width_is_refused(value: int) -> None:
+    assert "expected two different numbers" in error_of({"values": {"range": [value, value]}})
+
+
+def test_a_size_beyond_memory_is_refused() -> None:
+    assert error_of({"resize": {"size": [100_000, 224]}}) == (
+        "spec.yaml: image.resize.size[0]: got 100000, expected less than or equal to 8192"
+    )
 
 
 def test_each_mistake_has_a_line() -> None:
