@@ -9,6 +9,7 @@
     lake/_tensors/...                           whole tensors, see tensors.py
 """
 
+import contextlib
 import json
 import re
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ from urllib.parse import quote, unquote
 
 from exray.schema.errors import LakeError
 
-from .storage import LocalStorage
+from .storage import SCRATCH, LocalStorage
 
 MARKER = "exray-lake.json"
 """File at a lake's root that says it is one."""
@@ -92,6 +93,18 @@ def create_marker(storage: LocalStorage) -> None:
         return
     marker = {"format": "exray-lake", "version": LAYOUT_VERSION}
     storage.publish(MARKER, memoryview(f"{json.dumps(marker)}\n".encode()))
+
+
+def remove_unused(path: Path) -> None:
+    """Remove a lake in which nothing was ever written; any other stays, and so does no lake.
+
+    Whoever begins to write there meanwhile makes it a lake again with the first commit.
+    """
+    with contextlib.suppress(OSError):  # missing, or not ours to remove
+        if {entry.name for entry in path.iterdir()} <= {MARKER, SCRATCH}:
+            (path / MARKER).unlink()
+            (path / SCRATCH).rmdir()
+            path.rmdir()
 
 
 def file_name(writer: str, sequence: int, partition: Mapping[str, str]) -> str:

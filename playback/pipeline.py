@@ -11,6 +11,7 @@ from exray.instrumentation.config import Config, Level, resolve
 from exray.instrumentation.frames import RecordingFrame
 from exray.instrumentation.prediction import best_classes, names_classes
 from exray.instrumentation.recorder import Recorder
+from exray.lake.layout import MARKER, remove_unused
 from exray.schema.errors import DataError, LakeError, UsageError
 from exray.schema.records import Quantization
 
@@ -131,6 +132,7 @@ class _Recording:
         self._config = config
         self._spec = spec
         self._buffer: RecordBuffer | None = None
+        self._is_new = not (config.lake / MARKER).exists()
 
     def __enter__(self) -> None:
         api.shutdown()
@@ -150,6 +152,8 @@ class _Recording:
             return
         is_written = buffer.flush(LAST_WRITE_S) and not buffer.dropped_frames
         api.shutdown()
+        if error is not None and self._is_new:
+            remove_unused(self._config.lake)
         if not is_written and error is None:
             msg = (
                 f"not every frame could be written to lake '{self._config.lake}'; the warning "

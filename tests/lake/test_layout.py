@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from exray.lake import Lake
-from exray.lake.layout import MARKER, file_name
+from exray.lake.layout import MARKER, file_name, remove_unused
 from exray.schema.errors import LakeError
 
 from .builders import make_set
@@ -105,3 +105,13 @@ def test_a_file_has_one_name_whoever_writes_it_when() -> None:
     assert file_name("w", 0, {"role": "a/b", "dt": "2026-02-01"}) == (
         "role=a%2Fb/dt=2026-02-01/w-0000000000.parquet"
     )
+
+
+def test_an_unused_lake_is_removed_and_a_used_one_stays(tmp_path: Path) -> None:
+    for name in ("unused", "used"):
+        Lake.open_or_create(tmp_path / name)
+    (tmp_path / "used" / "runs").mkdir()
+    for name in ("unused", "used", "missing"):
+        remove_unused(tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["used"]
+    Lake.open(tmp_path / "used")

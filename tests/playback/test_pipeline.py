@@ -291,11 +291,22 @@ def test_a_model_that_is_not_there_makes_no_lake(tmp_path: Path) -> None:
     assert not (tmp_path / "lake").exists()
 
 
-def test_a_model_that_the_runtime_refuses_leaves_nothing_patched(tmp_path: Path) -> None:
+def test_a_model_that_the_runtime_refuses_leaves_nothing_patched_and_no_lake(
+    tmp_path: Path,
+) -> None:
     model = make_model(tmp_path / "m.tflite", custom_code="NotThere")
     with pytest.raises(ModelError, match="NotThere"):
         play(pipeline(tmp_path, model), arrays(), None)
     assert api.current_recorder() is None
+    assert not (tmp_path / "lake").exists()
+
+
+def test_a_failed_start_leaves_a_lake_that_was_there(tmp_path: Path) -> None:
+    Lake.open_or_create(tmp_path / "lake")
+    model = make_model(tmp_path / "m.tflite", custom_code="NotThere")
+    with pytest.raises(ModelError, match="NotThere"):
+        play(pipeline(tmp_path, model), arrays(), None)
+    Lake.open(tmp_path / "lake")
 
 
 @pytest.mark.parametrize(
