@@ -6,11 +6,12 @@ BIN := $(VENV)/bin
 BUILD := pyproject.toml hatch_build.py $(wildcard instrumentation/native/*.cc instrumentation/native/*.h instrumentation/native/CMakeLists.txt)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help install demo test lint typecheck docs package bench clean
+.PHONY: help install demo test native-check lint typecheck docs package bench clean
 
 help:
 	@echo "make demo       install what the demo needs, run it, print what it found"
 	@echo "make test       install everything, run the tests"
+	@echo "make native-check   the native library's own tests, under the sanitizers"
 	@echo "make lint typecheck docs package bench"
 
 # What `make demo` needs: LiteRT, no TensorFlow.
@@ -34,6 +35,23 @@ demo: $(VENV)/demo.stamp
 test: install
 	$(BIN)/pytest
 
+NATIVE_CHECK := -DCMAKE_BUILD_TYPE=RelWithDebInfo -DEXRAY_WERROR=ON -DEXRAY_NATIVE_TESTS=ON
+
+# The native tests under the address and undefined-behaviour sanitizers; those for 64-bit
+# Arm under emulation, where its compiler and emulator are.
+native-check:
+	cmake -S instrumentation/native -B build/native-check $(NATIVE_CHECK) -DEXRAY_SANITIZE=ON
+	cmake --build build/native-check
+	ctest --test-dir build/native-check --output-on-failure
+ifneq ($(and $(shell command -v aarch64-linux-gnu-g++),$(shell command -v qemu-aarch64-static)),)
+	cmake -S instrumentation/native -B build/native-check-aarch64 $(NATIVE_CHECK) \
+	  --toolchain $(CURDIR)/tests/native/aarch64.cmake
+	cmake --build build/native-check-aarch64
+	ctest --test-dir build/native-check-aarch64 --output-on-failure
+else
+	@echo "not checked for 64-bit Arm: needs g++-aarch64-linux-gnu and qemu-user-static"
+endif
+
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -56,9 +74,10 @@ package: install
 
 bench: install
 	$(BIN)/python benchmarks/capture.py
+	$(BIN)/python benchmarks/summary.py
 	$(BIN)/python benchmarks/compare.py
 	$(BIN)/python benchmarks/host.py
 	$(BIN)/python benchmarks/emit.py
 
 clean:
-	rm -rf $(VENV) dist exray-demo
+	rm -rf $(VENV) dist build exray-demo

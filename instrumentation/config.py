@@ -25,6 +25,8 @@ Privacy is ``open`` by default where recorded inputs are played back (``exray ru
 .. [1] Where neither an endpoint nor a lake is named otherwise: that variable is for all
    telemetry of an application. Without a lake named, an endpoint gets the records alone.
 
+``EXRAY_NATIVE=off`` keeps the native library from being loaded: all is done in Python then.
+
 A wrong argument is an error. A wrong variable is logged, and the default taken: whoever
 sets a device's environment must not be able to stop its application.
 """

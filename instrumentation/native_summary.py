@@ -35,8 +35,8 @@ _Floats = ctypes.Array[ctypes.c_float]
 _Ints = ctypes.Array[ctypes.c_int32]
 
 
-class _TensorView(ctypes.Structure):
-    """`TensorView` of `native/summary.h`."""
+class TensorView(ctypes.Structure):
+    """A tensor as the library sees it: `TensorView` of `native/summary.h`."""
 
     _fields_ = (
         ("data", ctypes.c_void_p),
@@ -90,16 +90,11 @@ def _summarize(
 ) -> NDArray[np.float32] | None:
     """Summarise by the library; None where it cannot, and then nothing is written."""
     library = native_library().handle
-    tensor_type = _tensor_type(array.dtype)
-    if library is None or tensor_type is None or rows.dtype != TENSOR_ROW:
+    if library is None or rows.dtype != TENSOR_ROW or not _tensor_type(array.dtype):
         return None
     array = np.ascontiguousarray(array)
-    view = _TensorView(array.ctypes.data, array.nbytes, array.size, tensor_type)
-    if (
-        quantization is not None
-        and quantization.scales
-        and not _describe(view, array, quantization)
-    ):
+    view = tensor_view(array, quantization)
+    if view is None:
         return None
     wide = np.empty(WIDE_SKETCH_SIZE, np.float32)
     row = ctypes.c_void_p(rows[i : i + 1].ctypes.data)
@@ -108,21 +103,26 @@ def _summarize(
     return None if status == _BAD_VIEW else wide
 
 
-@lru_cache(maxsize=64)
-def _tensor_type(dtype: np.dtype[Any]) -> int | None:
-    return _TENSOR_TYPES.get(dtype.name) if dtype.isnative else None
-
-
-def _describe(view: _TensorView, array: NDArray[Any], quantization: Quantization) -> bool:
-    """Write the quantization into a view; False where its fields cannot hold it."""
+def tensor_view(array: NDArray[Any], quantization: Quantization | None) -> TensorView | None:
+    """Describe a contiguous array of a known type; None where *quantization* does not fit."""
+    tensor_type = _tensor_type(array.dtype)
+    view = TensorView(array.ctypes.data, array.nbytes, array.size, tensor_type)
+    if quantization is None or not quantization.scales:
+        return view
     numbers = _quantization_arrays(quantization)
     if numbers is None:
-        return False
+        return None
     view.scales, view.zero_points = numbers
     view.scale_count, view.axis = len(quantization.scales), quantization.axis
     if view.scale_count > 1:
         view.rank, view.dims = array.ndim, (ctypes.c_int32 * array.ndim)(*array.shape)
-    return True
+    return view
+
+
+@lru_cache(maxsize=64)
+def _tensor_type(dtype: np.dtype[Any]) -> int:
+    """TFLite's number of a type, 0 where the library does not summarise it."""
+    return _TENSOR_TYPES.get(dtype.name, 0) if dtype.isnative else 0
 
 
 @lru_cache(maxsize=256)  # of as many models' layers, each asked for once a frame

@@ -60,6 +60,7 @@ struct Avx2 {
   struct Sums {
     static constexpr int kLanes = 4;
     using Vec = __m256d;
+    static Vec zero() { return _mm256_setzero_pd(); }
     static Vec load(const double* p) { return _mm256_loadu_pd(p); }
     static void store(double* p, Vec x) { _mm256_storeu_pd(p, x); }
     static Vec widen(const float* p) { return _mm256_cvtps_pd(_mm_loadu_ps(p)); }

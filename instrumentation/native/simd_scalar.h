@@ -43,6 +43,7 @@ struct Scalar {
   struct Sums {
     static constexpr int kLanes = 1;
     using Vec = double;
+    static Vec zero() { return 0; }
     static Vec load(const double* p) { return *p; }
     static void store(double* p, Vec x) { *p = x; }
     static Vec widen(const float* p) { return *p; }

@@ -12,8 +12,6 @@
 namespace exray {
 namespace {
 
-__extension__ typedef __int128 Int128;
-
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 // ---- which kernels -------------------------------------------------------------------
@@ -97,13 +95,13 @@ bool find_channels(const TensorView& tensor, Numbers* numbers) {
   if (axis < 0 || axis >= tensor.rank || tensor.dims[axis] != tensor.scale_count) return false;
   numbers->channels = tensor.scale_count;
   numbers->inner = 1;
-  for (int64_t i = axis + 1; i < tensor.rank; ++i) {
-    if (tensor.dims[i] < 0 || numbers->inner > tensor.count) return false;
-    numbers->inner *= tensor.dims[i];
-  }
   numbers->scales = tensor.scales;
   numbers->zero_points = tensor.zero_points;
-  return tensor.count == 0 || numbers->inner > 0;
+  for (int64_t i = axis + 1; tensor.count > 0 && i < tensor.rank; ++i) {
+    if (tensor.dims[i] <= 0 || numbers->inner > tensor.count / tensor.dims[i]) return false;
+    numbers->inner *= tensor.dims[i];
+  }
+  return true;
 }
 
 // ---- from totals to a row ------------------------------------------------------------
@@ -151,11 +149,12 @@ void write_totals(const Totals& totals, double scale, TensorRow* row, float* wid
 }
 
 // Makes the numbers say that there are no real values.
-void spoil(Totals* totals) {
+SummaryStatus spoil(Totals* totals) {
   for (double& sum : totals->sums) sum = kNaN;
   for (double& sum : totals->sketch) sum = kNaN;
   totals->least = totals->greatest = kNaN;
   totals->nan_count = totals->posinf_count = totals->neginf_count = totals->zero_count = 0;
+  return kNoRealValues;
 }
 
 // ---- int8 and uint8 ------------------------------------------------------------------
@@ -212,9 +211,9 @@ void add_octets(const TensorView& tensor, int32_t zero_point, int family, Totals
 
 // ---- a tensor ------------------------------------------------------------------------
 
-// Adds up all elements; returns the unit of the totals. Spoils them where nobody knows the
-// real values.
-double add_elements(const TensorView& tensor, int family, Totals* totals) {
+// Adds up all elements; `scale` becomes the unit of the totals.
+SummaryStatus add_elements(const TensorView& tensor, int family, Totals* totals, double* scale) {
+  if (!item_size(tensor.type)) return spoil(totals);
   const bool integer = is_integer(tensor.type);
   Numbers numbers = {};
   numbers.data = static_cast<const unsigned char*>(tensor.data);
@@ -223,18 +222,18 @@ double add_elements(const TensorView& tensor, int family, Totals* totals) {
   if (integer && tensor.scale_count > 1) {
     const bool known = find_channels(tensor, &numbers);
     kernels_in_force().add_numbers(numbers, family, totals);
-    if (!known) spoil(totals);
-    return 1;
+    return known ? kSummarised : spoil(totals);
   }
   const bool quantized = integer && tensor.scale_count == 1;
   const int32_t zero_point = quantized && tensor.zero_points ? tensor.zero_points[0] : 0;
+  if (quantized) *scale = static_cast<double>(tensor.scales[0]);
   if (tensor.type == kInt8 || tensor.type == kUInt8) {
     add_octets(tensor, zero_point, family, totals);
   } else {
     numbers.zero_point = zero_point;
     kernels_in_force().add_numbers(numbers, family, totals);
   }
-  return quantized ? static_cast<double>(tensor.scales[0]) : 1;
+  return kSummarised;
 }
 
 }  // namespace
@@ -245,18 +244,11 @@ SummaryStatus summarise(const TensorView& tensor, int family, TensorRow* row,
   const PlainFloats plain_floats;
   Totals totals;
   double scale = 1;
-  if (item_size(tensor.type)) {
-    scale = add_elements(tensor, family, &totals);
-  } else {
-    spoil(&totals);
-  }
+  const SummaryStatus status = add_elements(tensor, family, &totals, &scale);
   write_totals(totals, scale, row, wide);
   row->count = tensor.count;
-  const uint64_t hash =
-      kernels_in_force().hash(tensor.data, static_cast<size_t>(tensor.size_bytes));
-  row->hash = static_cast<int64_t>(hash);
-  const bool known = item_size(tensor.type) && !(totals.sums[0] != totals.sums[0]);
-  return known ? kSummarised : kNoRealValues;
+  row->hash = exray_hash(tensor.data, tensor.size_bytes);
+  return status;
 }
 
 }  // namespace exray
@@ -266,6 +258,11 @@ extern "C" {
 int exray_summarise(const exray::TensorView* tensor, int family, void* row, float* wide) {
   if (!tensor) return exray::kBadView;
   return exray::summarise(*tensor, family, static_cast<exray::TensorRow*>(row), wide);
+}
+
+int64_t exray_hash(const void* data, int64_t size_bytes) {
+  const size_t size = size_bytes > 0 ? static_cast<size_t>(size_bytes) : 0;
+  return static_cast<int64_t>(exray::kernels_in_force().hash(data, size));
 }
 
 int exray_summary_path(int path) {

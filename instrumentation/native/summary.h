@@ -93,6 +93,9 @@ extern "C" {
 EXRAY_EXPORT int exray_summarise(const exray::TensorView* tensor, int family, void* row,
                                  float* wide);
 
+// XXH3-64 of bytes: what the row's hash is.
+EXRAY_EXPORT int64_t exray_hash(const void* data, int64_t size_bytes);
+
 // Selects the kernels: 0 the best this processor has, 1 scalar, 2 AVX2, 3 NEON. Returns
 // those in force: unchanged where the asked ones cannot run here.
 EXRAY_EXPORT int exray_summary_path(int path);

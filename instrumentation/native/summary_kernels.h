@@ -8,6 +8,8 @@
 
 namespace exray {
 
+__extension__ typedef __int128 Int128;
+
 constexpr int kRow = 256;        // elements in a row of a tensor, and sums in a sketch
 constexpr int kFamilies = 16;    // sketch families
 constexpr int kFamilyStep = 131; // rows of the random table between two families

@@ -16,8 +16,9 @@ constexpr bool kIsFloat = false;
 template <>
 constexpr bool kIsFloat<float> = true;
 
-// Adds up rows of floats or doubles (T) that are real values.
-template <class V, class T>
+// Adds up rows of floats or doubles (T) that are real values; without moments, which
+// integers of 16 bits have of their own.
+template <class V, class T, bool kMoments = true>
 class RealAdder {
   struct FloatLanes : V::Floats {};
   struct DoubleLanes : V::Doubles {};
@@ -132,11 +133,9 @@ class RealAdder {
     const RowRandom random(next_row_);
     double* bins = bins_[next_row_ % 2] + random.rotation;
     ++next_row_;
-    Sum sums[2][kPower];
-    for (int half = 0; half < 2; ++half) {
-      for (int power = 0; power < kPower; ++power) {
-        sums[half][power] = Sums::load(&sums_[power][half * kSumLanes]);
-      }
+    Sum sums[2][kPower];  // the row's own: rounding grows with the rows, not the elements
+    for (auto& half : sums) {
+      for (Sum& sum : half) sum = Sums::zero();
     }
     for (int word = 0; word < words; ++word, row += 64, bins += 64) {
       const auto signs = V::signs(random.signs[word]);
@@ -146,20 +145,21 @@ class RealAdder {
         add_lanes(row, bins, signs, j + kSumLanes, sums[1]);
       }
     }
-    for (int half = 0; half < 2; ++half) {
-      for (int power = 0; power < kPower; ++power) {
-        Sums::store(&sums_[power][half * kSumLanes], sums[half][power]);
-      }
+    for (int power = 0; power < kPower; ++power) {
+      const Sum row_sum = Sums::add(sums[0][power], sums[1][power]);
+      Sums::store(sums_[power], Sums::add(Sums::load(sums_[power]), row_sum));
     }
   }
 
   static void add_lanes(const T* row, double* bins, typename V::Signs signs, int j, Sum* sums) {
     const Sum x = Sums::widen(row + j);
-    const Sum xx = Sums::mul(x, x);
-    sums[0] = Sums::add(sums[0], x);
-    sums[1] = Sums::add(sums[1], xx);
-    sums[2] = Sums::mul_add(xx, x, sums[2]);
-    sums[3] = Sums::mul_add(xx, xx, sums[3]);
+    if (kMoments) {
+      const Sum xx = Sums::mul(x, x);
+      sums[0] = Sums::add(sums[0], x);
+      sums[1] = Sums::add(sums[1], xx);
+      sums[2] = Sums::mul_add(xx, x, sums[2]);
+      sums[3] = Sums::mul_add(xx, xx, sums[3]);
+    }
     Sums::store(bins + j, Sums::add(Sums::load(bins + j), Sums::flip(x, signs, j)));
   }
 
@@ -170,7 +170,7 @@ class RealAdder {
   double least_seen_ = __builtin_inf();
   double greatest_seen_ = -__builtin_inf();
   int64_t nan_count_ = 0, posinf_count_ = 0, neginf_count_ = 0, zero_count_ = 0;
-  alignas(64) double sums_[kPower][2 * kSumLanes] = {};
+  alignas(64) double sums_[kPower][kSumLanes] = {};
   alignas(64) double bins_[2][2 * kRow] = {};
 };
 
@@ -183,9 +183,9 @@ void each_row(int64_t count, AddRow add_row) {
 }
 
 // Adds elements that `convert` turns into a row of T.
-template <class V, class T, class Convert>
+template <class V, class T, bool kMoments = true, class Convert>
 void add_converted(const Numbers& numbers, int family, Totals* totals, Convert convert) {
-  RealAdder<V, T> adder(family);
+  RealAdder<V, T, kMoments> adder(family);
   alignas(64) T row[kRow];
   each_row(numbers.count, [&](int64_t start, int n) {
     convert(start, n, row);
@@ -265,7 +265,8 @@ class ChannelWalk {
 template <class I>
 void count_saturated(const unsigned char* values, int n, Totals* totals) {
   constexpr bool kSigned = static_cast<I>(-1) < static_cast<I>(0);
-  constexpr I kHigh = static_cast<I>(kSigned ? ~(uint64_t{1} << (8 * sizeof(I) - 1)) : ~uint64_t{0});
+  constexpr uint64_t kTop = uint64_t{1} << (8 * sizeof(I) - 1);
+  constexpr I kHigh = static_cast<I>(kSigned ? kTop - 1 : ~uint64_t{0});
   constexpr I kLow = static_cast<I>(~kHigh);
   int low = 0, high = 0;
   for (int i = 0; i < n; ++i) {
@@ -293,6 +294,58 @@ void add_integers(const Numbers& numbers, int family, Totals* totals) {
   });
 }
 
+// Sums of powers of integers below 2^18, exact.
+struct ExactMoments {
+  // Adds at most a row.
+  template <class I>
+  void add(const unsigned char* values, int n, int64_t zero_point) {
+    int64_t row1 = 0, row2 = 0, row3 = 0;
+    Int128 row4 = 0;
+    for (int i = 0; i < n; ++i) {
+      const int64_t d = load_as<I>(values + sizeof(I) * i) - zero_point;
+      const int64_t dd = d * d;
+      row1 += d;
+      row2 += dd;
+      row3 += dd * d;
+      row4 += static_cast<Int128>(dd) * dd;
+    }
+    sums[0] += row1;
+    sums[1] += row2;
+    sums[2] += row3;
+    sums[3] += row4;
+  }
+
+  Int128 sums[4] = {0, 0, 0, 0};
+};
+
+// Adds integers of 16 bits, less a zero point below 2^17.
+template <class V, class I>
+void add_words(const Numbers& numbers, int family, Totals* totals) {
+  const int64_t zero_point = static_cast<int64_t>(numbers.zero_point);
+  ExactMoments moments;
+  add_converted<V, float, false>(
+      numbers, family, totals, [&](int64_t start, int n, float* row) {
+        const unsigned char* values = numbers.data + sizeof(I) * start;
+        count_saturated<I>(values, n, totals);
+        moments.add<I>(values, n, zero_point);
+        for (int i = 0; i < n; ++i) {
+          row[i] = static_cast<float>(load_as<I>(values + sizeof(I) * i) - zero_point);
+        }
+      });
+  for (int power = 0; power < 4; ++power) {
+    totals->sums[power] = static_cast<double>(moments.sums[power]);
+  }
+}
+
+template <class V, class I>
+void add_words_or_integers(const Numbers& numbers, int family, Totals* totals) {
+  constexpr double kLimit = 1 << 17;
+  const double zero_point = numbers.zero_point;
+  const bool is_exact = !numbers.scales && zero_point < kLimit && zero_point > -kLimit;
+  return is_exact ? add_words<V, I>(numbers, family, totals)
+                  : add_integers<V, I>(numbers, family, totals);
+}
+
 template <class V>
 void add_numbers(const Numbers& numbers, int family, Totals* totals) {
   switch (numbers.type) {
@@ -303,8 +356,8 @@ void add_numbers(const Numbers& numbers, int family, Totals* totals) {
     case kBool: return add_bool<V>(numbers, family, totals);
     case kInt8: return add_integers<V, int8_t>(numbers, family, totals);
     case kUInt8: return add_integers<V, uint8_t>(numbers, family, totals);
-    case kInt16: return add_integers<V, int16_t>(numbers, family, totals);
-    case kUInt16: return add_integers<V, uint16_t>(numbers, family, totals);
+    case kInt16: return add_words_or_integers<V, int16_t>(numbers, family, totals);
+    case kUInt16: return add_words_or_integers<V, uint16_t>(numbers, family, totals);
     case kInt32: return add_integers<V, int32_t>(numbers, family, totals);
     case kUInt32: return add_integers<V, uint32_t>(numbers, family, totals);
     case kInt64: return add_integers<V, int64_t>(numbers, family, totals);
