@@ -32,7 +32,9 @@ from .arrays import (
     table_from_columns,
     texts,
 )
+from .joined import joined_rows
 from .rows import Row, identity_row
+from .sketch_sizes import sketch_sizes
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -84,8 +86,8 @@ def layer_spans_table(frames: Sequence[FrameRecord]) -> "pa.Table":
     ]
     if not parts:
         return arrow_schema("layer_spans").empty_table()
-    rows = np.concatenate([part.block.rows for part in parts])
-    part_of_row, site_of_row, sites = _places(parts)
+    rows = joined_rows([part.block.rows for part in parts])
+    part_of_row, site_of_row, sites = _places(parts, rows)
     constants = [
         part.row() | {"parent_span_id": part.inference.span_id if part.inference else None}
         for part in parts
@@ -105,10 +107,10 @@ def tensors_table(frames: Sequence[FrameRecord]) -> "pa.Table":
     parts = [part for frame in frames for part in _tensor_parts(frame) if len(part.block.rows)]
     if not parts:
         return arrow_schema("tensors").empty_table()
-    rows = np.concatenate([part.block.rows for part in parts])
-    part_of_row, site_of_row, sites = _places(parts)
+    rows = joined_rows([part.block.rows for part in parts])
+    part_of_row, site_of_row, sites = _places(parts, rows)
     # A type without real values has none, and privacy may have withheld or shortened it.
-    sketch_sizes = _sketch_sizes(rows["sketch"])
+    sizes = sketch_sizes(rows["sketch"])
     columns = {
         **_spread("tensors", [part.row() for part in parts], part_of_row),
         **_spread("tensors", [_tensor_row(site) for site in sites], site_of_row),
@@ -117,12 +119,13 @@ def tensors_table(frames: Sequence[FrameRecord]) -> "pa.Table":
         "span_id": span_ids(rows["span_id"]),
         "parent_span_id": span_ids(rows["parent_span_id"]),
         "dur_ns": numbers(rows["dur_ns"], rows["dur_ns"] < 0),
-        "sketch": lists(rows["sketch"], sketch_sizes),
+        "sketch": lists(rows["sketch"], sizes),
         "sketch_256": sparse_lists(_wide_sketches(parts), len(rows), WIDE_SKETCH_SIZE),
-        "sketch_version": texts(SKETCH_VERSION if size else None for size in sketch_sizes.tolist()),
-        "histogram": texts(_by_row(parts, "histograms", len(rows))),
-        "channels": texts(_by_row(parts, "channels", len(rows))),
+        "sketch_version": texts([SKETCH_VERSION, None]).take(numbers((sizes == 0).astype(np.int8))),
     }
+    if any(part.block.histograms or part.block.channels for part in parts):
+        columns["histogram"] = texts(_by_row(parts, "histograms", len(rows)))
+        columns["channels"] = texts(_by_row(parts, "channels", len(rows)))
     return table_from_columns("tensors", columns)
 
 
@@ -137,7 +140,7 @@ def _tensor_parts(frame: FrameRecord) -> list[_Part[TensorBlock]]:
 
 
 def _places(
-    parts: Sequence[_Part[Any]],
+    parts: Sequence[_Part[Any]], rows: NDArray[np.void]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], list[Any]]:
     """Return each row's part, each row's site, and the sites of all parts, each list once.
 
@@ -154,7 +157,7 @@ def _places(
             sites.extend(part.block.sites)
         starts.append(offsets[key])
     part_of_row = np.repeat(np.arange(len(parts)), [len(part.block.rows) for part in parts])
-    site = np.concatenate([part.block.rows["site"] for part in parts]).astype(np.int64)
+    site = rows["site"].astype(np.int64)
     limits = np.array([len(part.block.sites) for part in parts])
     if ((site < 0) | (site >= limits[part_of_row])).any():
         msg = "a row of a block points outside its sites"
@@ -193,18 +196,6 @@ def _tensor_row(site: TensorSite) -> Row:
         "scale": whole.scales[0] if whole else None,
         "zero_point": whole.zero_points[0] if whole else None,
     }
-
-
-def _sketch_sizes(sketches: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Return how many values each sketch has: those before the first NaN, if all are NaN after.
-
-    Anything else is a sum that overflowed: 0, as where there is no sketch.
-    """
-    present = ~np.isnan(sketches)
-    sizes = present.sum(axis=1)
-    prefix = np.less(np.arange(int(sketches.shape[1])), sizes[:, None])
-    is_fold = np.equal(present, prefix).all(axis=1) & (sizes & (sizes - 1) == 0)
-    return np.where(is_fold, sizes, 0)
 
 
 def _wide_sketches(parts: Sequence[_Part[TensorBlock]]) -> dict[int, NDArray[np.float32]]:
