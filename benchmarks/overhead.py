@@ -36,8 +36,11 @@ WARM_UP = 10
 
 MEMORY_FRAMES = 30
 
-BUDGET_FACTOR = 10
-"""A budget is kept over many frames: this many times the other measurements' invocations."""
+INPUTS = 61
+"""Different inputs: the budget's choice is of the input."""
+
+BUDGET_S = 5.0
+"""A budget is kept over many frames: seconds to learn what frames cost, and again to measure."""
 
 
 @dataclass
@@ -103,11 +106,16 @@ class Pair:
 
 
 def in_turn(plain: Any, recorded: Any, count: int) -> Pair:
-    """Invoke both *count* times each."""
+    """Invoke both *count* times each, on other inputs each time; who is first changes too."""
     pair = Pair([], [])
+    sides = [(plain, pair.plain_ns), (recorded, pair.recorded_ns)]
+    detail = plain.get_input_details()[0]
+    inputs = [random_input(detail, seed) for seed in range(INPUTS)]
     gc.collect()
-    for _ in range(count):
-        for interpreter, spent in ((plain, pair.plain_ns), (recorded, pair.recorded_ns)):
+    for number in range(count):
+        sides.reverse()
+        for interpreter, spent in sides:
+            interpreter.set_tensor(detail["index"], inputs[number % INPUTS])
             start_ns = time.perf_counter_ns()
             interpreter.invoke()
             spent.append(time.perf_counter_ns() - start_ns)
@@ -143,12 +151,25 @@ def measure(model: Path, kernels: str, count: int) -> dict[str, str]:
 
     sink = start_recording("summary", "budget")
     recorded = make_interpreter(model, kernels)
-    pair = in_turn(plain, recorded, count * BUDGET_FACTOR)
+    for_seconds(plain, recorded, BUDGET_S)
+    sink.levels.clear()
+    pair = for_seconds(plain, recorded, BUDGET_S)
     api.shutdown()
     overhead = sum(pair.recorded_ns) / sum(pair.plain_ns) - 1
     row["budget: mean overhead"] = f"{overhead:+.1%}"
+    row["traced"] = f"{sum(sink.levels.values())} of {len(pair.plain_ns)}"
     row["summarised"] = str(sink.levels.get("summary", 0))
     return row
+
+
+def for_seconds(plain: Any, recorded: Any, limit_s: float) -> Pair:
+    """Invoke both in turn for some time."""
+    whole, end_s = Pair([], []), time.monotonic() + limit_s
+    while time.monotonic() < end_s:
+        pair = in_turn(plain, recorded, 100)
+        whole.plain_ns += pair.plain_ns
+        whole.recorded_ns += pair.recorded_ns
+    return whole
 
 
 def per_element(interpreter: Any, sink: LastFrame) -> str:

@@ -35,6 +35,9 @@ START_SUMMARISED = 2.0**-3
 START_FRAMES = 5
 """Recorded frames that end the first stretch, once one of them was summarised."""
 
+MOST_START_FRAMES = 64
+"""Frames that end it in any case: one input that comes again and again may never be drawn."""
+
 MOST_SUMMARISED = 0.5
 """Most of the traced frames that are summarised: summaries inflate a frame's time, and times
 can speak for all frames only if every stretch has some without."""
@@ -59,6 +62,15 @@ LONGEST_DEBT_NS = 60 * 10**9
 RUNAWAY = 2.0
 """Times its allowance after which, with `PAYBACK_SUMMARIES` to spare, a stretch is cut short:
 a load that fell, or one input that comes again and again and happens to be chosen."""
+
+SKIPPED_NS = 10**8
+"""Time for which frames are let through unasked, at most, in nanoseconds of their own."""
+
+LEAST_SKIPPED = 4
+"""Fewest frames that are worth it."""
+
+SKIP_NS = 400
+"""What such a frame costs, measured on a laptop's core: one more Python call."""
 
 MOST_FAILURES = 32
 """Failed frames of a stretch that are recorded though they were not sampled."""
@@ -125,6 +137,7 @@ class Budget(Sampler):
         self._standing_ns = 0.0
         self._stretch = _Stretch(now_ns, float("inf"), not self._knows_costs)
         self.rates = self._choose_rates(0.0)
+        self._until_turn = self._draw_turn()
 
     def renew(self) -> None:
         """Begin anew in a forked child, with what is known of the costs."""
@@ -134,7 +147,40 @@ class Budget(Sampler):
 
     def takes_turn(self, rates: Rates) -> bool:
         """Return whether a frame that begins now, under *rates*, is let through by turn."""
-        return self._turns.random() < rates.traced
+        with self._lock:
+            if self._until_turn:
+                self._until_turn -= 1
+                return False
+            self._until_turn = self._draw_turn()
+            return True
+
+    def _draw_turn(self) -> int:
+        """Return how many frames go by before the next turn: each has the same chance of it."""
+        traced = self.rates.traced
+        if traced >= 1:
+            return 0
+        return int(math.log(1.0 - self._turns.random()) / math.log1p(-traced))
+
+    def skip_turns(self) -> int:
+        """Return how many of the unnamed frames that follow need not even ask; counts them.
+
+        On a network of microseconds the question itself is beyond the budget.
+        """
+        with self._lock:
+            if self._plain_ns <= 0:
+                return 0
+            count = min(self._until_turn, int(SKIPPED_NS / self._plain_ns))
+            if count < LEAST_SKIPPED:
+                return 0
+            self._until_turn -= count
+            stretch = self._stretch
+            stretch.frames += count
+            stretch.plain_ns += round(count * self._plain_ns)
+            stretch.cost_ns += count * SKIP_NS
+            stretch.untraced += count
+            stretch.untraced_ns += count * SKIP_NS
+            self._untraced += count
+            return count
 
     def takes_failure(self) -> bool:
         """Return whether a failed frame that was not sampled is recorded all the same."""
@@ -207,7 +253,9 @@ class Budget(Sampler):
         return summaries > 0 and summaries + latencies >= START_FRAMES
 
     def _is_over(self, stretch: _Stretch, now_ns: int) -> bool:
-        if stretch.cost_ns > stretch.limit_ns or (stretch.is_measuring and self._knows_costs):
+        if stretch.cost_ns > stretch.limit_ns:
+            return True
+        if stretch.is_measuring and (self._knows_costs or stretch.frames >= MOST_START_FRAMES):
             return True
         return stretch.frames >= STRETCH_FRAMES and now_ns - stretch.start_ns >= STRETCH_NS
 
@@ -222,6 +270,7 @@ class Budget(Sampler):
         earned_ns = self._share * self._plain_ns
         allowance_ns = self._allowance_ns(earned_ns, frames)
         self.rates = self._choose_rates(allowance_ns)
+        self._until_turn = self._draw_turn()
         limit_ns = RUNAWAY * allowance_ns * frames + PAYBACK_SUMMARIES * self._summary_ns
         self._stretch = _Stretch(now_ns, limit_ns, not self._knows_costs)
 

@@ -80,8 +80,13 @@ class TracedModel(ABC):
         recorder: Takes what is recorded.
     """
 
+    may_skip = False
+    """Whether what calls `trace_call` leaves out as many calls as *skip* says."""
+
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
+        self.skip = 0
+        """Calls outside any frame that go untraced from here on, counted already."""
         self.run: Run | None = None
         self.graph: Graph | None = None
         self._generation: object = None
@@ -191,6 +196,8 @@ def _call_untraced(model: TracedModel, execution: Execution, call: Callable[[], 
     with _counting:
         cost_ns = start_ns - before_ns + clock_ns() - end_ns
         recorder.sampler.add_untraced(end_ns - start_ns, cost_ns, end_ns)
+        if model.may_skip:
+            model.skip = recorder.sampler.skip_turns()
     return result
 
 

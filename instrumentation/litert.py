@@ -82,6 +82,8 @@ class LiteRTModel(TracedModel, Execution):
         init_ns: Time that the construction took.
     """
 
+    may_skip = True
+
     def __init__(
         self,
         recorder: Recorder,

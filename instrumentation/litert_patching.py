@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeGuard
 
+from .current import current_frame
 from .guard import error_text, guard, log_once
 from .inference import trace_call
 from .litert import Interpreter, LiteRTModel
@@ -256,6 +257,13 @@ def runtime_class_of(kind: type) -> Any:
 
 def _invoke(find_recorder: FindRecorder, original: Any) -> Any:
     def invoke(self: Any, *args: Any, **kwargs: Any) -> Any:
+        # First of all: what small networks can afford of each call is less than a microsecond.
+        model = self.__dict__.get(MODEL_ATTRIBUTE)
+        if model is not None and model.skip > 0 and current_frame.get() is None:
+            if model.recorder.open and model.recorder is find_recorder():
+                model.skip -= 1
+                return original(self, *args, **kwargs)
+            model.skip = 0
         model = _model_to_trace(self, find_recorder)
         if model is None:
             return original(self, *args, **kwargs)

@@ -171,6 +171,10 @@ class Sampler:
         """Return whether a frame that begins now, under *rates*, is let through by turn."""
         return rates.traced >= 1
 
+    def skip_turns(self) -> int:
+        """Return how many of the unnamed frames that follow need not even ask; counts them."""
+        return 0
+
     def takes_failure(self) -> bool:
         """Return whether a failed frame that was not sampled is recorded all the same."""
         return True
