@@ -20,6 +20,9 @@ from .typing import RecordBatch
 FRAME_BYTES = 1000
 """Python objects of a frame or an inference, roughly, besides its blocks."""
 
+LATER_BYTES = 4000
+"""Layers that are not made yet: a probe's records, of a network of some fifty operators."""
+
 SPAN_BYTES = 500
 """A span or a metric, without its JSON."""
 
@@ -182,10 +185,13 @@ class PendingRecords:
 def frame_bytes(frame: FrameRecord) -> int:
     """Return roughly what *frame* takes in memory."""
     blocks: list[LayerBlock | TensorBlock | None] = [*frame.tensors]
+    later = 0
     for inference in frame.inferences:
-        blocks += [inference.layers, inference.tensors]
+        later += inference.has_layers_later
+        blocks += [None if inference.has_layers_later else inference.layers, inference.tensors]
     return (
         FRAME_BYTES * (1 + len(frame.inferences))
+        + LATER_BYTES * later
         + sum(_block_bytes(block) for block in blocks if block is not None)
         + sum(span_bytes(span) for span in frame.spans)
         + SPAN_BYTES * len(frame.metrics)

@@ -35,12 +35,18 @@ class Surroundings:
     state: otel_trace.TraceState | None
 
     @classmethod
-    def here(cls) -> "Surroundings":
-        """Return those of the running code."""
+    def here(cls, *, asks_sampler: bool = True) -> "Surroundings":
+        """Return those of the running code.
+
+        Args:
+            asks_sampler: Whether the application's sampler decides on the flags of a new
+                trace; without spans of its own below, nobody reads them.
+        """
         open_span = otel_trace.get_current_span().get_span_context()
         if not open_span.is_valid:
             trace_id = new_trace_id()
-            return cls(trace_id, None, _root_flags(trace_id), None)
+            flags = _root_flags(trace_id) if asks_sampler else _SAMPLED
+            return cls(trace_id, None, flags, None)
         return cls(
             open_span.trace_id.to_bytes(16, "big"),
             open_span.span_id.to_bytes(8, "big"),

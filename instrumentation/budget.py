@@ -137,7 +137,7 @@ class Budget(Sampler):
         self._standing_ns = 0.0
         self._stretch = _Stretch(now_ns, float("inf"), not self._knows_costs)
         self.rates = self._choose_rates(0.0)
-        self._until_turn = self._draw_turn()
+        self._turn_rates, self._until_turn = self.rates, self._draw_turn(self.rates.traced)
 
     def renew(self) -> None:
         """Begin anew in a forked child, with what is known of the costs."""
@@ -148,15 +148,16 @@ class Budget(Sampler):
     def takes_turn(self, rates: Rates) -> bool:
         """Return whether a frame that begins now, under *rates*, is let through by turn."""
         with self._lock:
+            if rates is not self._turn_rates:
+                self._turn_rates, self._until_turn = rates, self._draw_turn(rates.traced)
             if self._until_turn:
                 self._until_turn -= 1
                 return False
-            self._until_turn = self._draw_turn()
+            self._until_turn = self._draw_turn(rates.traced)
             return True
 
-    def _draw_turn(self) -> int:
+    def _draw_turn(self, traced: float) -> int:
         """Return how many frames go by before the next turn: each has the same chance of it."""
-        traced = self.rates.traced
         if traced >= 1:
             return 0
         return int(math.log(1.0 - self._turns.random()) / math.log1p(-traced))
@@ -167,7 +168,7 @@ class Budget(Sampler):
         On a network of microseconds the question itself is beyond the budget.
         """
         with self._lock:
-            if self._plain_ns <= 0:
+            if self._plain_ns <= 0 or self._turn_rates is not self.rates:
                 return 0
             count = min(self._until_turn, int(SKIPPED_NS / self._plain_ns))
             if count < LEAST_SKIPPED:
@@ -270,7 +271,6 @@ class Budget(Sampler):
         earned_ns = self._share * self._plain_ns
         allowance_ns = self._allowance_ns(earned_ns, frames)
         self.rates = self._choose_rates(allowance_ns)
-        self._until_turn = self._draw_turn()
         limit_ns = RUNAWAY * allowance_ns * frames + PAYBACK_SUMMARIES * self._summary_ns
         self._stretch = _Stretch(now_ns, limit_ns, not self._knows_costs)
 

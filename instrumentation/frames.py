@@ -1,10 +1,7 @@
 """Frames that are recorded: one input through the pipeline, and all that belongs to it."""
 
 import contextlib
-import os
-import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Sequence
 from contextvars import Token
@@ -29,6 +26,7 @@ from .current import OpenableFrame, current_frame, open_frame
 from .guard import error_text, guard, log_once
 from .level import Level
 from .prediction import best_classes
+from .process_usage import process_usage
 from .sampling import FrameCost, Rates
 from .scopes import Value
 
@@ -54,6 +52,8 @@ class RecordingFrame(OpenableFrame):
         start_ns: Monotonic time at which it began, if before it is entered.
         rates: Rates that decide its level; None for those of now.
         had_turn: It was let through by turn.
+        is_leaf: Nothing of the application's runs inside it that could ask for the open frame
+            or the active span: it is of one call of a runtime.
     """
 
     def __init__(
@@ -65,13 +65,16 @@ class RecordingFrame(OpenableFrame):
         *,
         rates: Rates | None = None,
         had_turn: bool = False,
+        is_leaf: bool = False,
     ) -> None:
+        self._is_leaf = is_leaf
         self.recorder = recorder
         self.label = None if label is None else str(label)
         self._naming = threading.Lock()
         self.family: int | None = None
         """Sketch family, None until the input is known."""
         self.input_id: str | None = None
+        self._key = 0
         self.level = recorder.config.level
         """Level it is recorded at; until the input is known, the highest it may get.
         `Level.OFF` if the input is known, and not sampled."""
@@ -139,7 +142,7 @@ class RecordingFrame(OpenableFrame):
             if self.family is None:
                 input_id = self.recorder.privacy.input_id(input_id)
                 self.input_id = input_id
-                key = input_key(input_id)
+                key = self._key = input_key(input_id)
                 choice = self._rates.choose(key, had_turn=self._had_turn)
                 self.level, self.sample_rate = choice.level, choice.rate
                 self.family = sketch_family(key)
@@ -154,7 +157,7 @@ class RecordingFrame(OpenableFrame):
     def __enter__(self) -> Self:
         with guard("open a frame"):
             self._entered += 1
-            outer = open_frame()
+            outer = None if self._is_leaf else open_frame()
             if outer is not None:
                 log_nested(self, outer)
                 if isinstance(outer, RecordingFrame) and outer is not self:
@@ -166,20 +169,22 @@ class RecordingFrame(OpenableFrame):
                     "exray.frame() for each input.",
                 )
             else:
-                self._token = current_frame.set(self)
+                if not self._is_leaf:
+                    self._token = current_frame.set(self)
                 self._open()
         return self
 
     def _open(self) -> None:
         began_ns, before_ns = self._start_ns, self.budget_clock_ns()
         self._place()
-        self._cpu_start_ns = time.process_time_ns()
+        self._cpu_start_ns, _ = process_usage()
         if self._start_ns is None:
             self._start_ns = self.recorder.clock.monotonic_ns()
         self.start_ns = self._start_ns + self.recorder.clock.offset_ns
         self._is_open = self._was_open = True
-        with guard("make a frame the active span"):
-            self._active = ActiveSpan(self.span_id, self.surroundings)
+        if not self._is_leaf:
+            with guard("make a frame the active span"):
+                self._active = ActiveSpan(self.span_id, self.surroundings)
         if before_ns and began_ns is None:
             self.outside_ns += self._start_ns - before_ns
             before_ns = self._start_ns
@@ -188,7 +193,7 @@ class RecordingFrame(OpenableFrame):
     def _place(self) -> None:
         """Find out where in the application's traces it stands."""
         self.recorder.clock.follow_suspend()
-        self.surroundings = Surroundings.here()
+        self.surroundings = Surroundings.here(asks_sampler=not self._is_leaf)
         self.trace_id = self.surroundings.trace_id
         self.span_id = new_span_id()
 
@@ -199,14 +204,15 @@ class RecordingFrame(OpenableFrame):
         trace: TracebackType | None,
     ) -> None:
         self._entered -= 1
-        if self._entered > 0 or self._token is None:
+        if self._entered > 0 or not (self._token or (self._is_leaf and self._is_open)):
             return
         is_open, end_ns = self.is_open, None
         with guard("close a frame"):
             end_ns = self.recorder.clock.monotonic_ns()
         self._is_open = False
-        with guard("close a frame"):
-            self._leave()
+        if not self._is_leaf:
+            with guard("close a frame"):
+                self._leave()
         if is_open and end_ns is not None:
             with guard("close a frame"):
                 self._close(end_ns, error)
@@ -297,9 +303,9 @@ class RecordingFrame(OpenableFrame):
         dur_ns = end_ns - (self._start_ns or 0) if self.is_timed else -1
         if self._raw_carrier is not None:
             self._raw_carrier.dur_ns = dur_ns
-        cpu_ns = None
-        if self._cpu_start_ns is not None:
-            cpu_ns = time.process_time_ns() - self._cpu_start_ns
+        cpu_ns, memory_peak_bytes = process_usage()
+        if cpu_ns is not None:
+            cpu_ns = None if self._cpu_start_ns is None else cpu_ns - self._cpu_start_ns
         overhead_ns = self.overhead_ns  # what follows is no part of the frame
         self.open_stages = 0
         self.summarise()
@@ -311,7 +317,7 @@ class RecordingFrame(OpenableFrame):
             span_id=self.span_id,
             parent_span_id=self.surroundings.parent_span_id,
             input_id=input_id,
-            input_key=input_key(input_id),
+            input_key=self._key,
             frame_index=0,
             start_ns=self.start_ns,
             dur_ns=dur_ns,
@@ -324,7 +330,7 @@ class RecordingFrame(OpenableFrame):
             prediction_scores=scores,
             output_hash=self.output_hash,
             overhead_ns=overhead_ns,
-            memory_peak_bytes=peak_memory_bytes(),
+            memory_peak_bytes=memory_peak_bytes,
             cpu_ns=cpu_ns,
             inferences=self.inferences,
             spans=self.spans,
@@ -440,14 +446,3 @@ def log_nested(inner: OpenableFrame, outer: OpenableFrame) -> None:
         "happens in the inner one is recorded with the outer. Close the outer frame first, or "
         "use exray.stage() for a step of it.",
     )
-
-
-def peak_memory_bytes() -> int | None:
-    """Return the process's peak resident set size, None where the system does not tell."""
-    if os.name != "posix":
-        return None
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    # getrusage(2): kilobytes on Linux, bytes on macOS.
-    return peak if sys.platform == "darwin" else peak * 1024

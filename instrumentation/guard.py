@@ -5,6 +5,7 @@ is logged once per place and kind, then swallowed. The project's own tests set
 ``EXRAY_GUARD=raise`` so that a swallowed mistake cannot hide from them.
 """
 
+import functools
 import logging
 import os
 import traceback
@@ -15,7 +16,7 @@ logger = logging.getLogger("exray")
 _logged: dict[str, object] = {}
 
 
-class guard:  # noqa: N801 - reads as a statement: with guard("open a frame"): ...
+class Guard:
     """Swallow and log once whatever goes wrong while doing something.
 
     What is no `Exception` (KeyboardInterrupt, SystemExit) is the host's and passes.
@@ -41,10 +42,21 @@ class guard:  # noqa: N801 - reads as a statement: with guard("open a frame"): .
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> bool:
+        if error is None:
+            return False
         if not isinstance(error, Exception) or os.environ.get("EXRAY_GUARD") == "raise":
             return False
         _report(self._doing, error)
         return True
+
+
+@functools.cache
+def guard(doing: str) -> Guard:
+    """Return the guard around an attempt: ``with guard("open a frame"): ...``.
+
+    One for all attempts of a kind: it has no state, and a frame opens many.
+    """
+    return Guard(doing)
 
 
 def _report(doing: str, error: Exception) -> None:

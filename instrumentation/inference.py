@@ -11,6 +11,7 @@ from exray.schema.identity import input_key, new_span_id, tensor_hash
 from exray.schema.records import (
     Graph,
     InferenceRecord,
+    LaterLayers,
     LayerBlock,
     MetricRecord,
     Run,
@@ -23,7 +24,7 @@ from .frames import RecordingFrame
 from .guard import guard
 from .level import Level
 from .recorder import Recorder
-from .sampling import Rates
+from .sampling import Choice, Rates
 from .untraced import UntracedCall, UntracedFrame
 
 Result = TypeVar("Result")
@@ -34,6 +35,9 @@ Seen = list[tuple[TensorSite, Array]]
 
 class Execution(ABC):
     """How to read the tensors of one execution."""
+
+    is_leaf = False
+    """Whether nothing of the application's runs inside the call, only the runtime's code."""
 
     @abstractmethod
     def read_inputs(self) -> Seen:
@@ -55,7 +59,7 @@ class Execution(ABC):
         """Let go of what `begin` set up; return the time within the call that it took, ns."""
         return 0
 
-    def read_times(self, inference: Carrier) -> LayerBlock | None:
+    def read_times(self, inference: Carrier) -> LayerBlock | LaterLayers | None:
         """Return the layers' spans where tensors are not summarised; None without times."""
         return None
 
@@ -252,7 +256,9 @@ class Inference:
         recorder, sampler = self._recorder, self._recorder.sampler
         if not sampler.is_selective:
             self._open_run()
-            return RecordingFrame(recorder, None, start_ns=start_ns)
+            return RecordingFrame(
+                recorder, None, start_ns=start_ns, is_leaf=self._execution.is_leaf
+            )
         before_ns, rates = self.clock_ns(), self._turn or sampler.rates
         had_turn = self._turn is not None or (rates.by_turn and sampler.takes_turn(rates))
         named_ns, name = before_ns, None
@@ -260,12 +266,17 @@ class Inference:
             name = self._name_inputs() or new_span_id().hex()
             named_ns = self.clock_ns()
         frame: RecordingFrame | UntracedFrame
-        if name is None or rates.choose(input_key(name), had_turn=had_turn).level == Level.OFF:
+        if name is None or self._choice(name, rates, had_turn).level == Level.OFF:
             frame = UntracedFrame(recorder, rates, name, start_ns=start_ns)
             self._inputs = []
         else:
             frame = RecordingFrame(
-                recorder, name, start_ns=start_ns, rates=rates, had_turn=had_turn
+                recorder,
+                name,
+                start_ns=start_ns,
+                rates=rates,
+                had_turn=had_turn,
+                is_leaf=self._execution.is_leaf,
             )
         frame.naming_ns = named_ns - before_ns
         spent_ns = self.clock_ns() - before_ns
@@ -276,6 +287,11 @@ class Inference:
         if isinstance(frame, RecordingFrame):
             self._open_run()  # before it begins: a model is described once, not in each frame
         return frame
+
+    def _choice(self, name: str, rates: Rates, had_turn: bool) -> Choice:
+        """Return what becomes of a frame of that name, as the frame itself will find."""
+        key = input_key(self._recorder.privacy.input_id(name))
+        return rates.choose(key, had_turn=had_turn)
 
     def _join(self, frame: RecordingFrame) -> None:
         """Become an inference of a frame, unless its input turns out not to be sampled."""

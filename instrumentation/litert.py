@@ -16,6 +16,7 @@ from exray.schema.identity import new_span_ids
 from exray.schema.records import (
     LAYER_ROW,
     Graph,
+    LaterLayers,
     LayerBlock,
     LayerSite,
     MetricRecord,
@@ -82,7 +83,7 @@ class LiteRTModel(TracedModel, Execution):
         init_ns: Time that the construction took.
     """
 
-    may_skip = True
+    may_skip = is_leaf = True
 
     def __init__(
         self,
@@ -266,10 +267,14 @@ class LiteRTModel(TracedModel, Execution):
             return self._read_preserved(recorder, inference, family, recording)
         return self._block(recording, recorder, inference)
 
-    def read_times(self, inference: Carrier) -> LayerBlock | None:
-        """Return every operator's time; None where nothing tells them."""
+    def read_times(self, inference: Carrier) -> LaterLayers | None:
+        """Return what makes a block of every operator's time; None where nothing tells them."""
         recording, self._recording = self._recording, None
-        return self._block(recording, TensorRecorder(), inference)
+        layers = self._layers
+        if recording is None or layers is None or not len(recording.ops):
+            return None
+        self._extra = layers.extra(recording)
+        return lambda: layers.block(recording, None, inference)
 
     def read_metrics(self) -> Sequence[MetricRecord]:
         """Return how many operators XNNPACK added of its own, and their time."""
@@ -277,7 +282,7 @@ class LiteRTModel(TracedModel, Execution):
         return extra_metrics(count, dur_ns, self.recorder.clock.now_ns()) if count else ()
 
     def _block(
-        self, recording: Recording | None, recorder: TensorRecorder, inference: Carrier
+        self, recording: Recording | None, recorder: TensorRecorder | None, inference: Carrier
     ) -> LayerBlock | None:
         if recording is None or self._layers is None or not len(recording.ops):
             return None
@@ -296,7 +301,7 @@ class LiteRTModel(TracedModel, Execution):
         file = self._file
         if file is None or file.graph is None:
             return None
-        timed = self._block(recording, TensorRecorder(), inference)
+        timed = self._block(recording, None, inference)
         rows = np.zeros(len(file.layers), LAYER_ROW)
         rows["site"] = np.arange(len(rows))
         rows["span_id"] = new_span_ids(len(rows))

@@ -1,5 +1,6 @@
 """What the native probe saw of an interpreter, as layers and tensors of its model file."""
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -69,6 +70,7 @@ class _Pattern:
         timed_events: Event of each of the rows that follow; what comes after has no time.
         first_events: The first event of the same operator, for each of those.
         extra_events: Events of operators that the delegate added.
+        events: How many there are of all kinds.
         kept: Tensors that belong to a layer.
         row_of_tensor: Layer row of each of those.
         further: Those among them that are not their layer's first output.
@@ -81,6 +83,7 @@ class _Pattern:
     timed_events: Indices
     first_events: Indices
     extra_events: Indices
+    events: int
     kept: Indices
     row_of_tensor: Indices
     further: Indices
@@ -98,22 +101,24 @@ class ProbedLayers:
     def __init__(self, graph: TfliteGraph, select: Select) -> None:
         self._graph = graph
         self._select = select
+        self._lock = threading.Lock()
         self._places: _Places | None = None
         self._pattern_key: tuple[object, ...] = ()
         self._pattern: _Pattern | None = None
 
     def block(
-        self, recording: Recording, recorder: TensorRecorder, inference: Carrier
+        self, recording: Recording, recorder: TensorRecorder | None, inference: Carrier
     ) -> LayerBlock | None:
         """Return the layers that ran, and add the summaries of their outputs to *recorder*.
 
         Args:
             recording: What the probe saw.
-            recorder: Takes the tensors.
+            recorder: Takes the tensors; None where times alone were recorded.
             inference: The span above. The first operator starts with it: the probe has a
                 clock of its own, and may have watched a repetition.
         """
-        pattern = self._pattern_of(recording, recorder)
+        with self._lock:  # times wait for another thread, which exports them
+            pattern = self._pattern_of(recording, recorder)
         if not len(pattern.site_of_row):
             return None
         rows = np.zeros(len(pattern.site_of_row), LAYER_ROW)
@@ -126,23 +131,27 @@ class ProbedLayers:
         rows["dur_ns"][timed] = recording.ops["dur_ns"][pattern.timed_ops]
         if len(pattern.timed_events):
             _put_events(rows[len(pattern.timed_ops) :], starts_ns, recording.events, pattern)
-        if len(pattern.kept):
+        if recorder is not None and len(pattern.kept):
             tensors = recording.tensors[pattern.kept]
             _put_spans(tensors, rows[pattern.row_of_tensor], pattern.further, inference)
             recorder.add_rows(pattern.tensor_sites, tensors)
         return LayerBlock(pattern.sites, rows)
 
     def extra(self, recording: Recording) -> tuple[int, int]:
-        """Return how many operators a delegate added of its own, and their time, ns."""
-        if self._pattern is None or not len(self._pattern.extra_events):
+        """Return how many operators a delegate added of its own, and their time, ns.
+
+        Known once a block was made.
+        """
+        pattern = self._pattern
+        if pattern is None or pattern.events != len(recording.events):
             return 0, 0
-        durs_us = recording.events["dur_us"][self._pattern.extra_events]
+        durs_us = recording.events["dur_us"][pattern.extra_events]
         return len(durs_us), int(durs_us.sum()) * 1000
 
-    def _pattern_of(self, recording: Recording, recorder: TensorRecorder) -> _Pattern:
+    def _pattern_of(self, recording: Recording, recorder: TensorRecorder | None) -> _Pattern:
         key = (
             recording.layout,
-            recorder.keeping,
+            None if recorder is None else recorder.keeping,
             recording.ops["node"].tobytes(),
             recording.tensors["site"].tobytes(),
             len(recording.events),
@@ -151,8 +160,9 @@ class ProbedLayers:
         if pattern is None or key != self._pattern_key:
             if self._places is None or self._places.layout is not recording.layout:
                 self._places = _Places(self._graph, recording.layout)
-            for subgraph, node, layer in self._places.nodes():
-                self._select(subgraph, node, selected=recorder.takes_layer(layer))
+            if recorder is not None:
+                for subgraph, node, layer in self._places.nodes():
+                    self._select(subgraph, node, selected=recorder.takes_layer(layer))
             pattern = self._pattern = self._places.pattern(recording, recorder)
             self._pattern_key = key
         return pattern
@@ -265,7 +275,7 @@ class _Places:
             if layer != NO_LAYER:
                 yield subgraph, node, self._sites[layer]
 
-    def pattern(self, recording: Recording, recorder: TensorRecorder) -> _Pattern:
+    def pattern(self, recording: Recording, recorder: TensorRecorder | None) -> _Pattern:
         """Return how a recording turns into blocks."""
         ops = zip(recording.ops["subgraph"].tolist(), recording.ops["node"].tolist(), strict=True)
         layers = [self._layer_of_node.get(op, NO_LAYER) for op in ops]
@@ -285,7 +295,7 @@ class _Places:
         writers: list[int] = recording.tensors["parent_span_id"].view(np.int64).tolist()
         for number, (slot, op) in enumerate(zip(slots, writers, strict=True)):
             output, layer = self._outputs[slot]
-            if output is None or not recorder.takes_layer(self._sites[layer]):
+            if output is None or recorder is None or not recorder.takes_layer(self._sites[layer]):
                 continue
             if 0 <= op < len(layers) and layers[op] == layer:
                 row = row_of_op[op]
@@ -309,6 +319,7 @@ class _Places:
             np.array(events.numbers, np.intp),
             np.array(events.first, np.intp),
             np.array(events.extra, np.intp),
+            len(recording.events),
             np.array(kept, np.intp),
             np.array(row_of_tensor, np.intp),
             np.array(further, np.intp),

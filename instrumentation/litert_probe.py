@@ -3,9 +3,10 @@
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from .guard import guard, log_once
+from .guard import guard, log_once, logger
 from .native_library import LIBRARY_PATH, native_library
 from .probe import Mode, Probe, Recording
 
@@ -146,12 +147,18 @@ def has_native_library() -> bool:
     """Whether there is a probe to watch interpreters with; says once why not."""
     library = native_library()
     if library.handle is None:
-        log_once(
-            "native library",
-            f"exray runs without its native library ({library.reason}): layers of LiteRT models "
-            "have no times, and summaries take longer.",
-        )
+        _say_absent(library.reason)
     return library.handle is not None
+
+
+@cache
+def _say_absent(reason: str) -> None:
+    """Log it once in a process: no other configuration changes it."""
+    logger.warning(
+        "exray runs without its native library (%s): layers of LiteRT models have no times, and "
+        "summaries take longer.",
+        reason,
+    )
 
 
 def _load_delegate_of(interpreter_class: type) -> Callable[..., Any] | None:

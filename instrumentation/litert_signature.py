@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from exray.schema.records import LayerBlock
+from exray.schema.records import LaterLayers, LayerBlock
 
 from .capture import Array, Carrier, TensorRecorder
 from .inference import Execution, Seen
@@ -68,7 +68,7 @@ class SignatureExecution(Execution):
         """Take what the probe recorded."""
         return 0 if self._subgraph else self._model.end()
 
-    def read_times(self, inference: Carrier) -> LayerBlock | None:
+    def read_times(self, inference: Carrier) -> LayerBlock | LaterLayers | None:
         """Return every operator's time, of the primary subgraph."""
         return None if self._subgraph else self._model.read_times(inference)
 

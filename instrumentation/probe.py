@@ -20,6 +20,8 @@ from .probe_rows import EVENT_ROW, FRAME_COUNTS, NODE_ROW, OP_ROW, SLOT_ROW
 Rows = NDArray[np.void]
 """A structured array, its dtype one of `probe_rows` or `TENSOR_ROW`."""
 
+NO_TENSORS, NO_EVENTS = np.zeros(0, TENSOR_ROW), np.zeros(0, EVENT_ROW)
+
 WANTS_EVENTS = "events"
 """The delegate's option that asks other delegates for the times of their operators."""
 
@@ -138,8 +140,8 @@ class Probe:
         op_rows, tensor_rows, event_rows = self._buffers
         return Recording(
             op_rows[:ops].copy(),
-            tensor_rows[:tensors].copy(),
-            event_rows[:events].copy(),
+            tensor_rows[:tensors].copy() if tensors else NO_TENSORS,
+            event_rows[:events].copy() if events else NO_EVENTS,
             dropped,
             summary_ns,
             self._layout,

@@ -5,7 +5,7 @@ for a model (names, operator, shape, quantization) stands once in a `TensorSite`
 `LayerSite`, and each row of a block points to its site.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -248,16 +248,55 @@ class MetricRecord:
     run: Run | None = None
 
 
-@dataclass(slots=True, kw_only=True)
 class InferenceRecord:
-    """One execution of one model within a frame."""
+    """One execution of one model within a frame.
 
-    run: Run
-    span_id: bytes
-    start_ns: int
-    dur_ns: int
-    layers: LayerBlock | None = None
-    tensors: TensorBlock | None = None
+    Args:
+        run: The model's run.
+        span_id: Of the execution's span.
+        start_ns: Wall time at which it began, since 1970.
+        dur_ns: How long it took; -1 where that is not known.
+        layers: Its layers' executions, or what makes them when they are first asked for: the
+            application's thread has no time for that.
+        tensors: Its tensors' summaries.
+    """
+
+    __slots__ = ("_layers", "dur_ns", "run", "span_id", "start_ns", "tensors")
+
+    def __init__(
+        self,
+        *,
+        run: Run,
+        span_id: bytes,
+        start_ns: int,
+        dur_ns: int,
+        layers: "LayerBlock | LaterLayers | None" = None,
+        tensors: TensorBlock | None = None,
+    ) -> None:
+        self.run, self.span_id = run, span_id
+        self.start_ns, self.dur_ns = start_ns, dur_ns
+        self._layers = layers
+        self.tensors = tensors
+
+    @property
+    def layers(self) -> LayerBlock | None:
+        """The layers' executions; None where nothing tells them."""
+        if callable(self._layers):
+            self._layers = self._layers()
+        return self._layers
+
+    @layers.setter
+    def layers(self, layers: "LayerBlock | LaterLayers | None") -> None:
+        self._layers = layers
+
+    @property
+    def has_layers_later(self) -> bool:
+        """Whether asking for the layers makes them."""
+        return callable(self._layers)
+
+
+LaterLayers = Callable[[], LayerBlock | None]
+"""Makes the layers' executions; called once."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from exray.instrumentation.litert_probe import has_native_library
 from exray.instrumentation.native_library import native_library
 
 
@@ -34,10 +35,17 @@ def _own_mistakes_are_raised(monkeypatch: pytest.MonkeyPatch) -> None:  # pyrigh
     monkeypatch.setenv("EXRAY_GUARD", "raise")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _absent_library_is_said_before() -> None:  # pyright: ignore[reportUnusedFunction] - autouse
+    """Where there is no native library, that is logged once in a process: not in a test."""
+    has_native_library()
+
+
 @pytest.fixture
 def without_native_library(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
     """Do without the native library, as where no compiler built it."""
     monkeypatch.setenv("EXRAY_NATIVE", "off")
     native_library.cache_clear()
+    has_native_library()
     yield
     native_library.cache_clear()

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from exray.instrumentation.capture import Carrier, TensorRecorder
 from exray.instrumentation.inference import Execution, Seen, TracedModel, trace_call
+from exray.instrumentation.native_library import native_library
 from exray.instrumentation.recorder import Recorder
 from exray.schema.records import (
     FrameRecord,
@@ -28,6 +29,10 @@ FLOAT, INT8, SPLIT = (MODELS / f"tiny_{name}.tflite" for name in ("float", "int8
 TINY_LAYERS = ["CONV_2D", "MAX_POOL_2D", "RESHAPE", "FULLY_CONNECTED", "SOFTMAX"]
 
 Array = NDArray[Any]
+
+needs_native = pytest.mark.skipif(
+    native_library().handle is None, reason=f"no native library: {native_library().reason}"
+)
 
 
 def litert() -> Any:

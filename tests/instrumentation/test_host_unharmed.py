@@ -53,7 +53,7 @@ PLACES: list[tuple[Any, str]] = [
     (recorder, "read_environment"),
     (frames, "input_key"),
     (frames, "best_classes"),
-    (frames, "peak_memory_bytes"),
+    (frames, "process_usage"),
     (frames, "FrameRecord"),
     (frames, "FrameTensors"),
     (Clock, "now_ns"),

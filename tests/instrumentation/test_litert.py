@@ -31,6 +31,7 @@ from .builders import (
     TINY_LAYERS,
     make_input,
     make_interpreter,
+    needs_native,
     raising,
     run,
     seen_tensors,
@@ -215,7 +216,7 @@ def test_each_further_output_of_an_operator_is_a_child_span_of_it() -> None:
     ]
     assert (first[0].index, second[0].index) == (0, 1)
     assert second[1]["parent_span_id"] == first[1]["span_id"]
-    assert first[1]["dur_ns"] > 0
+    assert first[1]["dur_ns"] > 0 or native_library().handle is None
     assert second[1]["dur_ns"] == 0
     assert (first[1]["sum"], second[1]["sum"]) == (3.0, 7.0)
 
@@ -399,6 +400,7 @@ def test_a_file_without_a_readable_graph_is_still_named_by_its_hash(
 # --- interpreters that exist already ------------------------------------------------------
 
 
+@needs_native
 @pytest.mark.parametrize("kernels", ["AUTO", "BUILTIN_REF", "BUILTIN_WITHOUT_DEFAULT_DELEGATES"])
 def test_an_interpreter_that_exists_already_is_traced_layer_by_layer(
     kernels: str, caplog: pytest.LogCaptureFixture
@@ -518,6 +520,7 @@ def test_an_interpreter_that_is_left_alone_has_no_run() -> None:
         assert run_of(interpreter) is None
 
 
+@needs_native
 def test_one_constructed_at_level_latency_has_its_layers_at_level_summary() -> None:
     sink = MemorySink()
     with recording(MemorySink(), level="latency"):

@@ -7,13 +7,16 @@ import pytest
 
 from exray.instrumentation.guard import forget_logged
 from exray.instrumentation.litert_shadow import Shadow
-from exray.instrumentation.native_library import native_library
 from exray.testing import MemorySink, recording
 
-from .builders import INT8, TINY_LAYERS, make_input, make_interpreter, run, seen_tensors
-
-needs_native = pytest.mark.skipif(
-    native_library().handle is None, reason=f"no native library: {native_library().reason}"
+from .builders import (
+    INT8,
+    TINY_LAYERS,
+    make_input,
+    make_interpreter,
+    needs_native,
+    run,
+    seen_tensors,
 )
 
 
