@@ -75,7 +75,7 @@ class LiteRTModel(TracedModel, Execution):
     Args:
         recorder: Takes what is recorded.
         interpreter: Held weakly; the tracer lives as its attribute.
-        content: The model file, or its bytes; None where it is not known.
+        content: The model file, its bytes, or what was read of it; None where it is not known.
         preserved: Whether the interpreter was constructed with preserved tensors.
         probe: Its native probe; None where it has none.
         shadow: Where frames are repeated to be summarised, if a delegate fuses operators.
@@ -90,7 +90,7 @@ class LiteRTModel(TracedModel, Execution):
         recorder: Recorder,
         interpreter: Interpreter,
         *,
-        content: str | os.PathLike[str] | bytes | None,
+        content: str | os.PathLike[str] | bytes | ModelFile | None,
         preserved: bool,
         probe: LiteRTProbe | None = None,
         shadow: Shadow | None = None,
@@ -113,7 +113,7 @@ class LiteRTModel(TracedModel, Execution):
         self._delegates = delegate_names(getattr(interpreter, "_delegates", None))
         self._file: ModelFile | None = None
         with guard("read a model file"):
-            self._file = model_file(content)
+            self._file = content if isinstance(content, ModelFile) else model_file(content)
         graph = self._file.graph if self._file is not None else None
         self._layers: ProbedLayers | None = None
         if probe is not None and graph is not None:

@@ -15,7 +15,7 @@ from .current import current_frame
 from .guard import error_text, guard, log_once
 from .inference import trace_call
 from .litert import Interpreter, LiteRTModel
-from .litert_identity import kernels_from_options
+from .litert_identity import ModelFile, kernels_from_options, model_file
 from .litert_probe import CapturePlan, LiteRTProbe, has_native_library, make_probe, plan_capture
 from .litert_shadow import Shadow
 from .litert_signature import SignatureExecution
@@ -25,6 +25,9 @@ from .recorder import Recorder
 
 LITERT_MODULES = ("ai_edge_litert.interpreter", "tensorflow.lite.python.interpreter")
 """Where the runtimes define their ``Interpreter``; both are the same code."""
+
+TFLITE_IDENTIFIER = b"TFL3"
+"""What a model file has at byte 4."""
 
 MODEL_ATTRIBUTE = "_exray_model"
 """Attribute of an interpreter that holds its `LiteRTModel`."""
@@ -87,18 +90,34 @@ def _init(find_recorder: FindRecorder, original: Any) -> Any:
             original(self, *args, **kwargs)  # raises the same, in its own words
             return
         plan = CapturePlan()
+        file: ModelFile | None = None
         probe: LiteRTProbe | None = None
         with guard("plan how to watch an interpreter"):
-            plan = _plan(recorder, given.arguments)
+            file = _model_file(given.arguments)
+            plan = _plan(recorder, given.arguments, file)
             probe = make_probe(self.__class__, plan)
         init_ns, preserved, probe = _construct(original, given, plan, probe)
         with guard("trace an interpreter"):
-            _trace(recorder, self, given, preserved, plan, probe, init_ns)
+            _trace(recorder, self, given, file, preserved, plan, probe, init_ns)
 
     return __init__
 
 
-def _plan(recorder: Recorder, options: Mapping[str, Any]) -> CapturePlan:
+def _model_file(options: Mapping[str, Any]) -> ModelFile | None:
+    """Read the model that a constructor is given; the constructor says what is wrong with it."""
+    content, path = options.get("model_content"), options.get("model_path")
+    if content:
+        return model_file(content) if content[4:8] == TFLITE_IDENTIFIER else None
+    with contextlib.suppress(OSError, TypeError, ValueError):
+        file = Path(os.fsdecode(path or ""))
+        with file.open("rb") as opened:
+            is_model = opened.read(8)[4:] == TFLITE_IDENTIFIER
+        return model_file(file) if is_model else None
+    return None
+
+
+def _plan(recorder: Recorder, options: Mapping[str, Any], file: ModelFile | None) -> CapturePlan:
+    graph = None if file is None or file.graph is None else file.graph.graph
     return plan_capture(
         kernels_from_options(options),
         native=has_native_library(),
@@ -106,6 +125,7 @@ def _plan(recorder: Recorder, options: Mapping[str, Any]) -> CapturePlan:
         arrays=recorder.keeping.needs_arrays,
         every_frame=getattr(recorder.config, "sampling", "all") == "all",
         alone=not options.get(DELEGATES),
+        macs=None if graph is None else sum(op.macs for op in graph.ops),
     )
 
 
@@ -167,17 +187,17 @@ def _trace(
     recorder: Recorder,
     interpreter: Any,
     given: inspect.BoundArguments,
+    file: ModelFile | None,
     preserved: bool,
     plan: CapturePlan,
     probe: LiteRTProbe | None,
     init_ns: int,
 ) -> None:
     options = given.arguments
-    content, path = options.get("model_content"), options.get("model_path")
     model = LiteRTModel(
         recorder,
         interpreter,
-        content=content or (Path(os.fsdecode(path)) if path else None),
+        content=file,
         preserved=preserved,
         probe=probe,
         shadow=_make_shadow(interpreter, options) if plan.shadow and probe else None,

@@ -38,8 +38,21 @@ class CapturePlan:
         return self.early and self.late
 
 
+FEW_MACS = 20_000_000
+"""Multiply-accumulates below which XNNPACK takes well under a millisecond. To be ready to tell
+its operators' times costs it some microseconds in every invocation, told or not: of such a
+network that is more than a budget has."""
+
+
 def plan_capture(
-    kernels: str, *, native: bool, summaries: bool, arrays: bool, every_frame: bool, alone: bool
+    kernels: str,
+    *,
+    native: bool,
+    summaries: bool,
+    arrays: bool,
+    every_frame: bool,
+    alone: bool,
+    macs: int | None,
 ) -> CapturePlan:
     """Decide how to watch an interpreter.
 
@@ -50,6 +63,7 @@ def plan_capture(
         arrays: And the tensors themselves are needed.
         every_frame: In every frame, not in a sample.
         alone: The application brings no delegate of its own.
+        macs: Multiply-accumulates of the model; None where they are not known.
     """
     if not native:
         return CapturePlan(preserve=summaries)
@@ -57,7 +71,8 @@ def plan_capture(
         return CapturePlan(preserve=arrays, probe=True, early=True, late=not alone)
     if summaries and (every_frame or arrays or not alone):
         return CapturePlan(preserve=True, probe=True, late=True)
-    return CapturePlan(probe=True, early=True, late=True, shadow=True)
+    is_small = not every_frame and macs is not None and macs < FEW_MACS
+    return CapturePlan(probe=True, early=not is_small, late=True, shadow=True)
 
 
 class LiteRTProbe:

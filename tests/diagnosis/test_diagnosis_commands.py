@@ -87,8 +87,9 @@ def test_compare_of_what_is_no_lake_says_so(tmp_path: Path) -> None:
 def test_a_model_can_be_chosen_for_both_sides(lake: Path) -> None:
     both = ("compare", "--edge", "e", "--reference", "r", "--json", "--model")
     assert json.loads(call(*both, "net_aa,net_bb", lake=lake).stdout)
+    assert json.loads(call(*both, "net_aa", lake=lake).stdout)
     with pytest.raises(SelectionError, match="net_bb"):
-        call(*both, "net_aa", lake=lake)
+        call(*both, "net_aa,net_aa", lake=lake)
 
 
 def test_commands_import_nothing_heavy() -> None:

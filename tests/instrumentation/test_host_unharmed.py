@@ -1,7 +1,6 @@
 """Nothing that fails inside exray reaches the application, wherever it fails."""
 
 import logging
-import os
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -20,6 +19,7 @@ from exray.instrumentation.inference import TracedModel
 from exray.instrumentation.litert import LiteRTModel
 from exray.instrumentation.preserve_warning import without_preserve_warning
 from exray.instrumentation.recorder import Recorder
+from exray.schema import identity
 from exray.testing import MemorySink, recording
 
 from .builders import INT8, make_input, make_interpreter, raising, run, seen_tensors
@@ -62,7 +62,7 @@ PLACES: list[tuple[Any, str]] = [
     (ActiveSpan, "__init__"),
     (otel_trace, "get_current_span"),
     (otel_trace, "get_tracer_provider"),
-    (os, "urandom"),
+    (identity._Entropy, "take"),
     (time, "process_time_ns"),
 ]
 
