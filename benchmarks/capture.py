@@ -119,7 +119,7 @@ def run_plain(model: Path, *, preserve: bool) -> Cost:
 
 def run_exray(model: Path, lake: Path, level: str) -> Cost:
     """Measure the same program after two more lines."""
-    exray.configure(build="bench", lake=lake, level=level)
+    exray.configure(build="bench", lake=lake, level=level, sampling="all")
     try:
         interpreter = make_interpreter(model)
         app_ms = run_frames(interpreter, FRAMES, lambda number: None)
