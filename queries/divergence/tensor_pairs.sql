@@ -77,8 +77,9 @@ sides AS (
   WHERE e.side = 'edge' AND r.side = 'reference'
 ),
 
--- Where privacy has shortened one side's sketch, both are compared at its length.
-folded AS (
+-- Where privacy has shortened one side's sketch, both are compared at its length. Materialized,
+-- because each measure below reads it, and would be planned with all that is above it.
+folded AS MATERIALIZED (
   SELECT
     s.* EXCLUDE (edge_sketch, reference_sketch),
     CASE
