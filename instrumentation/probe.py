@@ -147,10 +147,6 @@ class Probe:
             self._layout,
         )
 
-    def cancel(self) -> None:
-        """Stop, and forget what was recorded."""
-        self._library.exray_probe_end(self._pointer, self._counts_at)
-
     def select(self, subgraph: int, node: int, *, selected: bool) -> None:
         """Leave a node's outputs out of what is summarised, or take them in again."""
         self._library.exray_probe_select(self._pointer, subgraph, node, selected)
