@@ -1,27 +1,68 @@
 """What a .tflite file says, as plain values: subgraphs, operators, tensors.
 
-The flatbuffers accessors come with the runtime (LiteRT, or TensorFlow), are generated
-code without types, and check nothing; so everything read from a file is checked here
-once and the rest of exray never meets them. Numbers are read on access instead of
-unpacking the file into objects, which for a large model takes seconds.
+A flatbuffer checks nothing; so everything read from a file is checked here once and the
+rest of exray never meets one. Numbers are read on access instead of unpacking the file
+into objects, which for a large model takes seconds, and by the numbers of their fields
+(``schema.fbs`` of TensorFlow Lite) instead of through the generated accessors, which hold
+4 MB for good.
 """
 
-import importlib
-import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from typing import Any
+from enum import IntEnum
 
-from exray.schema.errors import MissingExtraError, ModelError
+from exray.schema.errors import ModelError
 from exray.schema.records import Quantization
 
-_SCHEMAS = ("ai_edge_litert.schema_py_generated", "tensorflow.lite.python.schema_py_generated")
+from .flatbuffer import DAMAGE, FlatTable
+from .tflite_schema import (
+    ACTIVATIONS,
+    FIELDS,
+    MIRROR_PADS,
+    OPERATORS,
+    OPTION_TABLES,
+    PADDINGS,
+    TENSOR_TYPES,
+)
 
 _IDENTIFIER = b"TFL3"
 
-# What the accessors raise when an offset leads out of the file, or to nonsense.
-_DAMAGE = (struct.error, TypeError, ValueError, IndexError, OverflowError, KeyError, AttributeError)
+
+class _Model(IntEnum):
+    OPERATOR_CODES, SUBGRAPHS, BUFFERS, SIGNATURES = 1, 2, 4, 7
+
+
+class _Code(IntEnum):
+    DEPRECATED_BUILTIN, CUSTOM, BUILTIN = 0, 1, 3
+
+
+class _Subgraph(IntEnum):
+    TENSORS, INPUTS, OUTPUTS, OPERATORS = 0, 1, 2, 3
+
+
+class _Tensor(IntEnum):
+    SHAPE, TYPE, BUFFER, NAME, QUANTIZATION, IS_VARIABLE = 0, 1, 2, 3, 4, 5
+
+
+class _Quantized(IntEnum):
+    SCALE, ZERO_POINT, DIMENSION = 2, 3, 6
+
+
+class _Operator(IntEnum):
+    OPCODE, INPUTS, OUTPUTS, OPTIONS_TYPE, OPTIONS = 0, 1, 2, 3, 4
+
+
+class _Buffer(IntEnum):
+    DATA, OFFSET, SIZE = 0, 1, 2
+
+
+class _Signature(IntEnum):
+    INPUTS, OUTPUTS, KEY, SUBGRAPH = 0, 1, 2, 4
+
+
+class _Named(IntEnum):
+    NAME, TENSOR = 0, 1
+
 
 _BITS: Mapping[str, int] = {
     "int2": 2,
@@ -60,11 +101,18 @@ _SPATIAL: Mapping[str, tuple[str, str, str]] = {
     "dilation": ("DilationDFactor", "DilationHFactor", "DilationWFactor"),
     "filter": ("FilterDepth", "FilterHeight", "FilterWidth"),
 }
-_ENUMS: Mapping[str, tuple[str, str]] = {
-    "fused_activation": ("FusedActivationFunction", "ActivationFunctionType"),
-    "padding": ("Padding", "Padding"),
-    "mirror_pad": ("Mode", "MirrorPadMode"),
+_ENUMS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "fused_activation": ("FusedActivationFunction", ACTIVATIONS),
+    "padding": ("Padding", PADDINGS),
+    "mirror_pad": ("Mode", MIRROR_PADS),
 }
+
+OPTION_ACCESSORS = frozenset(
+    [*_OPTIONS]
+    + [accessor for accessors in _SPATIAL.values() for accessor in accessors]
+    + [accessor for accessor, _ in _ENUMS.values()]
+)
+"""Fields of operators' options that are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +188,7 @@ def read_subgraphs(content: bytes, *, name: str) -> tuple[TfliteSubgraph, ...]:
         raise ModelError(msg)
     try:
         subgraphs = tuple(_Reader(content).subgraphs())
-    except _DAMAGE as error:
+    except DAMAGE as error:
         msg = (
             f"model {name!r} is truncated or damaged: {len(content)} bytes, in which the "
             f"operators cannot be followed ({error}). Copy the file again and compare its SHA-256."
@@ -164,25 +212,17 @@ class TfliteSignature:
 def read_signatures(content: bytes, *, name: str) -> Mapping[str, TfliteSignature]:
     """Read a file's signatures by their keys; arguments and errors of `read_subgraphs`."""
     subgraphs = read_subgraphs(content, name=name)
-    model = _schema().Model.GetRootAs(content, 0)
     signatures: dict[str, TfliteSignature] = {}
     try:
-        for i in range(model.SignatureDefsLength()):
-            found = model.SignatureDefs(i)
-            index = int(found.SubgraphIndex())
+        for found in FlatTable.root(content).tables(_Model.SIGNATURES):
+            index = found.integer(_Signature.SUBGRAPH, "I")
             tensors = subgraphs[index].tensors
-            signatures[_text(found.SignatureKey())] = TfliteSignature(
+            signatures[found.text(_Signature.KEY)] = TfliteSignature(
                 index,
-                {
-                    _text(tensor.Name()): tensors[int(tensor.TensorIndex())].name
-                    for tensor in map(found.Inputs, range(found.InputsLength()))
-                },
-                {
-                    _text(tensor.Name()): tensors[int(tensor.TensorIndex())].name
-                    for tensor in map(found.Outputs, range(found.OutputsLength()))
-                },
+                _tensor_names(found.tables(_Signature.INPUTS), tensors),
+                _tensor_names(found.tables(_Signature.OUTPUTS), tensors),
             )
-    except _DAMAGE as error:
+    except DAMAGE as error:
         msg = (
             f"model {name!r} is damaged: its signatures cannot be followed ({error}). Copy the "
             "file again and compare its SHA-256."
@@ -191,147 +231,134 @@ def read_signatures(content: bytes, *, name: str) -> Mapping[str, TfliteSignatur
     return signatures
 
 
-# Any: the module is generated by flatc and has no types.
-@cache
-def _schema() -> Any:
-    """Return the generated accessors of the runtime that is installed."""
-    for module in _SCHEMAS:
-        try:
-            return importlib.import_module(module)
-        except ImportError:
-            continue
-    raise MissingExtraError("litert", "reading a .tflite file")
+def _tensor_names(named: Iterator[FlatTable], tensors: Sequence[TfliteTensor]) -> dict[str, str]:
+    """Return the graph's names of a signature's tensors, by the signature's."""
+    return {
+        entry.text(_Named.NAME): tensors[entry.integer(_Named.TENSOR, "I")].name for entry in named
+    }
 
 
-@cache
-def _enum_names(enum: str) -> dict[int, str]:
-    """Return the names of one of the schema's enums by value."""
-    generated: object = getattr(_schema(), enum)
-    return {value: name for name, value in vars(generated).items() if isinstance(value, int)}
+def _name_of(names: tuple[str, ...], value: int, kind: str) -> str:
+    """Return an enum's name; a value from a newer schema than ours is named by its number."""
+    return names[value] if 0 <= value < len(names) else f"{kind}_{value}"
 
 
 class _Reader:
-    """Reads one file through the generated accessors."""
+    """Reads one file."""
 
     def __init__(self, content: bytes) -> None:
-        self._model = _schema().Model.GetRootAs(content, 0)
+        self._model = FlatTable.root(content)
         self._content_bytes = len(content)
-        codes = [self._model.OperatorCodes(i) for i in range(self._model.OperatorCodesLength())]
-        self._op_names: list[tuple[str, bool]] = [_op_name(code) for code in codes]
+        self._op_names = [_op_name(code) for code in self._model.tables(_Model.OPERATOR_CODES)]
 
     def subgraphs(self) -> Iterator[TfliteSubgraph]:
         """Read the subgraphs in the file's order."""
-        for i in range(self._model.SubgraphsLength()):
-            graph = self._model.Subgraphs(i)
-            tensors = tuple(self._tensor(graph, j) for j in range(graph.TensorsLength()))
+        for graph in self._model.tables(_Model.SUBGRAPHS):
+            tensors = tuple(
+                self._tensor(tensor, index)
+                for index, tensor in enumerate(graph.tables(_Subgraph.TENSORS))
+            )
             yield TfliteSubgraph(
                 tensors=tensors,
-                ops=tuple(self._op(graph, j, len(tensors)) for j in range(graph.OperatorsLength())),
-                inputs=_indices(graph.InputsAsNumpy(), 0, len(tensors)),
-                outputs=_indices(graph.OutputsAsNumpy(), 0, len(tensors)),
+                ops=tuple(self._op(op, len(tensors)) for op in graph.tables(_Subgraph.OPERATORS)),
+                inputs=_indices(graph, _Subgraph.INPUTS, 0, len(tensors)),
+                outputs=_indices(graph, _Subgraph.OUTPUTS, 0, len(tensors)),
             )
 
-    def _tensor(self, graph: Any, index: int) -> TfliteTensor:
-        tensor = graph.Tensors(index)
-        dtype = _enum_names("TensorType")[tensor.Type()].lower()
-        shape = _integers(tensor.ShapeAsNumpy())
+    def _tensor(self, tensor: FlatTable, index: int) -> TfliteTensor:
+        dtype = _name_of(TENSOR_TYPES, tensor.integer(_Tensor.TYPE, "b"), "type").lower()
+        shape = tensor.integers(_Tensor.SHAPE)
         return TfliteTensor(
             index=index,
-            name=_text(tensor.Name()),
+            name=tensor.text(_Tensor.NAME),
             dtype=dtype,
             shape=shape,
-            quantization=_quantization(tensor.Quantization(), dtype, shape),
-            constant_bytes=self._buffer_bytes(tensor.Buffer()),
-            is_variable=bool(tensor.IsVariable()),
+            quantization=_quantization(tensor.table(_Tensor.QUANTIZATION), dtype, shape),
+            constant_bytes=self._buffer_bytes(tensor.integer(_Tensor.BUFFER, "I")),
+            is_variable=bool(tensor.integer(_Tensor.IS_VARIABLE, "b")),
         )
 
     def _buffer_bytes(self, index: int) -> int:
-        buffer = self._model.Buffers(index)
-        if buffer.Size() > 0:  # files over 2 GiB keep their data behind the flatbuffer
-            start, size = buffer.Offset(), buffer.Size()
-        else:
-            data = buffer.DataAsNumpy()  # numpy refuses a view that ends behind the file
-            start, size = 0, 0 if isinstance(data, int) else len(data)
+        buffer = self._model.element(_Model.BUFFERS, index)
+        size = buffer.integer(_Buffer.SIZE, "Q")
+        # Files over 2 GiB keep their data behind the flatbuffer.
+        start = buffer.integer(_Buffer.OFFSET, "Q") if size else 0
+        size = size or buffer.length(_Buffer.DATA)
         if start + size > self._content_bytes:
             msg = f"buffer {index} ends at byte {start + size}"
             raise ValueError(msg)
-        return int(size)
+        return size
 
-    def _op(self, graph: Any, index: int, tensor_count: int) -> TfliteOp:
-        op = graph.Operators(index)
-        code: int = op.OpcodeIndex()
-        name, is_custom = self._op_names[code]
+    def _op(self, op: FlatTable, tensor_count: int) -> TfliteOp:
+        name, is_custom = self._op_names[op.integer(_Operator.OPCODE, "I")]
         return TfliteOp(
             op=name,
-            inputs=_indices(op.InputsAsNumpy(), -1, tensor_count),
-            outputs=_indices(op.OutputsAsNumpy(), 0, tensor_count),
+            inputs=_indices(op, _Operator.INPUTS, -1, tensor_count),
+            outputs=_indices(op, _Operator.OUTPUTS, 0, tensor_count),
             attributes=_attributes(op),
             is_custom=is_custom,
         )
 
 
-def _op_name(code: Any) -> tuple[str, bool]:
+def _op_name(code: FlatTable) -> tuple[str, bool]:
     """Return an operator's name, and whether it is custom and named itself."""
     # Codes up to 127 stood in the deprecated byte; the newer field holds 0 in old files.
-    builtin = _enum_names("BuiltinOperator")[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())]
+    number = max(code.integer(_Code.BUILTIN), code.integer(_Code.DEPRECATED_BUILTIN, "b"))
+    builtin = _name_of(OPERATORS, number, "BUILTIN")
     is_custom = builtin == "CUSTOM"
-    return (_text(code.CustomCode()) or builtin if is_custom else builtin), is_custom
+    return (code.text(_Code.CUSTOM) or builtin if is_custom else builtin), is_custom
 
 
-def _text(raw: bytes | None) -> str:
-    return (raw or b"").decode("utf-8", "replace")
-
-
-def _integers(vector: Any) -> tuple[int, ...]:
-    """Return a vector's integers; the accessors give 0 for one that is absent."""
-    return () if isinstance(vector, int) else tuple(vector.tolist())
-
-
-def _indices(vector: Any, lowest: int, tensor_count: int) -> tuple[int, ...]:
+def _indices(table: FlatTable, slot: int, lowest: int, tensor_count: int) -> tuple[int, ...]:
     """Return tensor indices, all within ``[lowest, tensor_count)``."""
-    indices = _integers(vector)
+    indices = table.integers(slot)
     if any(not lowest <= index < tensor_count for index in indices):
         msg = f"tensor indices {indices} where {tensor_count} tensors are"
         raise ValueError(msg)
     return indices
 
 
-def _quantization(details: Any, dtype: str, shape: tuple[int, ...]) -> Quantization | None:
+def _quantization(
+    details: FlatTable | None, dtype: str, shape: tuple[int, ...]
+) -> Quantization | None:
     """Return how an integer tensor maps to real values, None where it stands for itself."""
     # Float tensors carry leftovers of quantization-aware training: min, max, even scales.
     if details is None or "int" not in dtype:
         return None
-    scale_vector = details.ScaleAsNumpy()
-    scales = () if isinstance(scale_vector, int) else tuple(map(float, scale_vector))
-    axis = details.QuantizedDimension()
+    scales = details.numbers(_Quantized.SCALE, "f")
+    axis = details.integer(_Quantized.DIMENSION)
     if not scales or not any(scales):
         return None
     if len(scales) > 1 and not (axis < len(shape) and shape[axis] == len(scales)):
         msg = f"{len(scales)} scales along dimension {axis} of shape {shape}"
         raise ValueError(msg)
-    zero_points = _integers(details.ZeroPointAsNumpy()) or (0,)
+    zero_points = details.integers(_Quantized.ZERO_POINT, "q") or (0,)
     if len(zero_points) != len(scales):  # one for all channels is legal
         zero_points = zero_points[:1] * len(scales)
     return Quantization(scales=scales, zero_points=zero_points, axis=axis)
 
 
-def _attributes(op: Any) -> dict[str, object]:
+def _attributes(op: FlatTable) -> dict[str, object]:
     """Return what the operator's options say, as values that JSON can hold."""
-    table = op.BuiltinOptions()
-    kind = getattr(_schema(), _enum_names("BuiltinOptions")[op.BuiltinOptionsType()], None)
-    if table is None or kind is None:
+    table = op.table(_Operator.OPTIONS)
+    kind = _name_of(OPTION_TABLES, op.integer(_Operator.OPTIONS_TYPE, "B"), "options")
+    fields = FIELDS.get(kind)
+    if table is None or fields is None:
         return {}
-    options = kind()
-    options.Init(table.Bytes, table.Pos)
+
+    def value(accessor: str) -> float | bool:
+        slot, form, default = fields[accessor]
+        return table.number(slot, form, default)
+
     found: dict[str, object] = {}
-    for key, (accessor, enum) in _ENUMS.items():
-        if hasattr(options, accessor):
-            found[key] = _enum_names(enum)[getattr(options, accessor)()]
+    for key, (accessor, names) in _ENUMS.items():
+        if accessor in fields:
+            found[key] = _name_of(names, int(value(accessor)), key)
     for key, accessors in _SPATIAL.items():
-        sizes = [getattr(options, name)() for name in accessors if hasattr(options, name)]
+        sizes = [value(name) for name in accessors if name in fields]
         if sizes:
             found[key] = sizes
     for accessor, key in _OPTIONS.items():
-        if hasattr(options, accessor):
-            found[key] = getattr(options, accessor)()
+        if accessor in fields:
+            found[key] = value(accessor)
     return found

@@ -106,6 +106,19 @@ def test_ops_have_their_options_and_custom_ops_their_own_name(schema: ModuleType
     assert (custom.op, custom.is_custom, custom.attributes) == ("Twirl", True, {})
 
 
+def test_operator_and_type_of_a_newer_schema_are_named_by_their_numbers(
+    schema: ModuleType,
+) -> None:
+    model = build_model(schema)
+    model.operatorCodes[0].builtinCode = 9999
+    model.subgraphs[0].tensors[3].type = 99
+
+    (graph,) = read_subgraphs(content_of(model), name="m")
+
+    assert graph.ops[0].op == "BUILTIN_9999"
+    assert (graph.tensors[3].dtype, graph.tensors[3].size_bytes) == ("type_99", 0)
+
+
 def test_size_bytes_counts_packed_bits_and_nothing_for_strings() -> None:
     assert TfliteTensor(0, "a", "float32", (1, 3)).size_bytes == 12
     assert TfliteTensor(0, "a", "int4", (1, 3)).size_bytes == 2
@@ -154,7 +167,7 @@ def test_any_flipped_byte_gives_a_model_or_a_model_error(schema: ModuleType) -> 
 def test_without_a_runtime_the_error_names_the_extra() -> None:
     script = (
         "import sys; from exray.instrumentation.tflite_file import read_subgraphs\n"
-        "sys.modules.update({'ai_edge_litert': None, 'tensorflow': None})\n"
+        "sys.modules['flatbuffers'] = None\n"
         "read_subgraphs(bytes(4) + b'TFL3' + bytes(32), name='m')\n"
     )
     done = subprocess.run(
@@ -174,6 +187,7 @@ def test_reading_a_model_does_not_import_tensorflow(schema: ModuleType, tmp_path
         "assert 'flatbuffers' not in sys.modules\n"
         "read_subgraphs(open(sys.argv[1], 'rb').read(), name='m')\n"
         "assert 'tensorflow' not in sys.modules\n"
+        "assert not [name for name in sys.modules if 'schema_py_generated' in name]\n"
     )
     subprocess.run([sys.executable, "-c", script, str(file)], check=True)
 
