@@ -47,6 +47,14 @@ class Execution(ABC):
     def read_outputs(self) -> Seen:
         """Return the model outputs as they stand after the call."""
 
+    def hash_inputs(self) -> str | None:
+        """Return what `input_id_from_arrays` says of the inputs; None asks for copies."""
+        return None
+
+    def hash_output(self) -> tuple[TensorSite, int] | None:
+        """Return where the first output is seen and its hash; None asks for copies."""
+        return None
+
     def begin(self, family: int, *, summarises: bool) -> None:  # noqa: B027 - most need not
         """Get ready to see the layers of the call that follows on this thread.
 
@@ -321,8 +329,11 @@ class Inference:
         frame.naming_ns += naming_ns
 
     def _name_inputs(self) -> str | None:
-        """Read the inputs; return the name that they give a frame, None without any."""
+        """Return the name that the inputs give a frame, None without any."""
         with guard("read a model's inputs"):
+            name = self._execution.hash_inputs()
+            if name is not None:
+                return name
             self._inputs = self._execution.read_inputs()
         arrays = [array for _, array in self._inputs]
         return input_id_from_arrays(arrays) if arrays else None
@@ -399,13 +410,7 @@ class Inference:
         frame.inferences.append(record)
         if error is not None:
             return
-        outputs: Seen = []
-        with guard("read a model's outputs"):
-            outputs = self._execution.read_outputs()
-        if outputs:
-            site, array = outputs[0]
-            frame.output_hash = tensor_hash(array)
-            frame.output_quantization = site.quantization
+        outputs = self._see_outputs(frame)
         if frame.summarises:
             self._summarise(record, outputs, span_id_int(frame.span_id), frame.family or 0)
         else:
@@ -414,6 +419,20 @@ class Inference:
                 record.layers = self._execution.read_times(span)
         with guard("read a model's metrics"):
             frame.metrics += self._execution.read_metrics()
+
+    def _see_outputs(self, frame: RecordingFrame) -> Seen:
+        """Hash the first output; return all of them where they are to be summarised."""
+        outputs: Seen = []
+        with guard("read a model's outputs"):
+            hashed = None if frame.summarises else self._execution.hash_output()
+            if hashed is None:
+                outputs = self._execution.read_outputs()
+                if not outputs:
+                    return outputs
+                site, array = outputs[0]
+                hashed = site, tensor_hash(array)
+            frame.output_quantization, frame.output_hash = hashed[0].quantization, hashed[1]
+        return outputs
 
     def _summarise(
         self, record: InferenceRecord, outputs: Seen, parent_span_id: int, family: int

@@ -7,12 +7,12 @@ interpreter preserves. It does so only if it is told when it is constructed: wit
 
 import os
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
-from exray.schema.identity import new_span_ids
+from exray.schema.identity import new_span_ids, tensor_hash
 from exray.schema.records import (
     LAYER_ROW,
     Graph,
@@ -27,7 +27,7 @@ from exray.schema.records import (
 
 from .capture import Array, Carrier, TensorRecorder, new_span_id_int
 from .guard import guard, log_once
-from .inference import Execution, Seen, TracedModel, layout_of
+from .inference import Execution, Seen, TracedModel, input_id_from_arrays, layout_of
 from .litert_identity import (
     UNKNOWN,
     ModelFile,
@@ -49,6 +49,14 @@ from .xnnpack_operators import extra_metrics
 MOST_SITES = 10_000
 """Places remembered of a model: one whose shapes vary with each input has no end of them."""
 
+VIEWABLE = frozenset({f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)}) | {
+    "bool",
+    "float16",
+    "float32",
+    "float64",
+}
+"""Types that lie in memory as numpy has them: not int4, of which two share a byte."""
+
 Details = Mapping[str, Any]
 """What an interpreter tells of one of its tensors."""
 
@@ -66,6 +74,10 @@ class Interpreter(Protocol):
 
     def get_tensor(self, tensor_index: int, subgraph_index: int = 0) -> Array:
         """Return a copy of a tensor."""
+        ...
+
+    def tensor(self, tensor_index: int) -> Callable[[], Array]:
+        """Return what gives a view of a tensor of the primary subgraph."""
         ...
 
 
@@ -228,6 +240,33 @@ class LiteRTModel(TracedModel, Execution):
     def read_outputs(self) -> Seen:
         """Return copies of the model outputs."""
         return self._read_edge("output")
+
+    def hash_inputs(self) -> str | None:
+        """Return the name that the model inputs give a frame, from where they lie."""
+        views = self._view_edge("input", len(self.details("input")))
+        return input_id_from_arrays([view for _, view in views]) if views else None
+
+    def hash_output(self) -> tuple[TensorSite, int] | None:
+        """Return where the first output is seen and its hash, from where it lies."""
+        views = self._view_edge("output", 1)
+        return (views[0][0], tensor_hash(views[0][1])) if views else None
+
+    def _view_edge(self, role: str, count: int) -> Seen:
+        """Return views of the first inputs or outputs; none where copies are needed.
+
+        An interpreter does not run while a view of it lives, so nobody may keep one.
+        """
+        graph = self._file.graph if self._file is not None else None
+        if graph is None:
+            return []
+        tensors = (graph.inputs if role == "input" else graph.outputs)[:count]
+        if len(tensors) != count or any(tensor.dtype not in VIEWABLE for tensor in tensors):
+            return []
+        seen: Seen = []
+        for position, detail in enumerate(self.details(role)[:count]):
+            view: Array = self.interpreter.tensor(int(detail["index"]))()
+            seen.append((self.edge_site(role, position, detail, view), view))
+        return seen
 
     def _read_edge(self, role: str) -> Seen:
         seen: Seen = []
