@@ -7,6 +7,7 @@ import importlib
 import struct
 from collections.abc import Iterator
 from functools import cache
+from mmap import mmap
 from typing import Any, Self
 
 from exray.schema.errors import MissingExtraError
@@ -35,11 +36,11 @@ class FlatTable:
 
     __slots__ = ("_table",)
 
-    def __init__(self, content: bytes, position: int) -> None:
+    def __init__(self, content: bytes | mmap, position: int) -> None:
         self._table = _tables()(content, position)
 
     @classmethod
-    def root(cls, content: bytes) -> Self:
+    def root(cls, content: bytes | mmap) -> Self:
         """Return the table that a whole buffer is.
 
         Raises:

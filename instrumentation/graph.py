@@ -15,7 +15,7 @@ from exray.schema.errors import ModelError
 from exray.schema.records import Graph, GraphOp
 
 from .macs import tflite_macs
-from .tflite_file import TfliteOp, TfliteSubgraph, TfliteTensor, read_subgraphs
+from .tflite_file import Content, TfliteOp, TfliteSubgraph, TfliteTensor, read_subgraphs
 
 MODEL_INPUT = -1
 """What stands among an operator's parents for the model input."""
@@ -103,13 +103,14 @@ def graph_from_tflite(model: bytes | str | PathLike[str], *, model_name: str, sh
     return read_tflite(model, model_name=model_name, sha256=sha256).graph
 
 
-def read_tflite(model: bytes | str | PathLike[str], *, model_name: str, sha256: str) -> TfliteGraph:
+def read_tflite(
+    model: Content | str | PathLike[str], *, model_name: str, sha256: str
+) -> TfliteGraph:
     """Read a model's operators and tensors; arguments and errors of `graph_from_tflite`."""
-    if isinstance(model, bytes):
-        content, named = model, model_name
-    else:
-        content, named = _read_file(Path(model)), str(model)
-    subgraphs = read_subgraphs(content, name=named)
+    named = model_name
+    if isinstance(model, str | PathLike):
+        model, named = _read_file(Path(model)), str(model)
+    subgraphs = read_subgraphs(model, name=named)
     return graph_from_subgraphs(subgraphs, model_name=model_name, sha256=sha256)
 
 

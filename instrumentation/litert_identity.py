@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from .environment import package_version
 from .graph import TfliteGraph, read_tflite
 from .guard import guard
 from .native_library import LIBRARY_PATH
+from .tflite_file import Content
 
 KERNELS = {
     "AUTO": "xnnpack",
@@ -49,11 +51,18 @@ def model_file(content: str | os.PathLike[str] | bytes | None) -> ModelFile | No
     """
     if not content:
         return None
-    if isinstance(content, str | os.PathLike):
-        path = Path(content)
-        content, name = path.read_bytes(), path.stem
-    else:
-        name = ""
+    if isinstance(content, bytes):
+        return _described(content, "")
+    path = Path(content)
+    with path.open("rb") as file:
+        if not os.fstat(file.fileno()).st_size:
+            return _described(b"", path.stem)
+        # Mapped, as the runtime maps it: reading it would leave its size on the heap.
+        with mmap(file.fileno(), 0, access=ACCESS_READ) as mapped:
+            return _described(mapped, path.stem)
+
+
+def _described(content: Content, name: str) -> ModelFile:
     sha256 = hashlib.sha256(content).hexdigest()
     name = name or f"model-{sha256[:8]}"
     graph: TfliteGraph | None = None

@@ -10,6 +10,7 @@ into objects, which for a large model takes seconds, and by the numbers of their
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from mmap import mmap
 
 from exray.schema.errors import ModelError
 from exray.schema.records import Quantization
@@ -24,6 +25,9 @@ from .tflite_schema import (
     PADDINGS,
     TENSOR_TYPES,
 )
+
+Content = bytes | mmap
+"""A file's bytes, in memory or mapped into it."""
 
 _IDENTIFIER = b"TFL3"
 
@@ -165,7 +169,7 @@ class TfliteSubgraph:
     outputs: tuple[int, ...]
 
 
-def read_subgraphs(content: bytes, *, name: str) -> tuple[TfliteSubgraph, ...]:
+def read_subgraphs(content: Content, *, name: str) -> tuple[TfliteSubgraph, ...]:
     """Read all subgraphs of a .tflite file, the primary one first.
 
     Args:
@@ -209,7 +213,7 @@ class TfliteSignature:
     outputs: Mapping[str, str]
 
 
-def read_signatures(content: bytes, *, name: str) -> Mapping[str, TfliteSignature]:
+def read_signatures(content: Content, *, name: str) -> Mapping[str, TfliteSignature]:
     """Read a file's signatures by their keys; arguments and errors of `read_subgraphs`."""
     subgraphs = read_subgraphs(content, name=name)
     signatures: dict[str, TfliteSignature] = {}
@@ -246,7 +250,7 @@ def _name_of(names: tuple[str, ...], value: int, kind: str) -> str:
 class _Reader:
     """Reads one file."""
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: Content) -> None:
         self._model = FlatTable.root(content)
         self._content_bytes = len(content)
         self._op_names = [_op_name(code) for code in self._model.tables(_Model.OPERATOR_CODES)]
