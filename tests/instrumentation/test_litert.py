@@ -272,6 +272,42 @@ def test_at_level_latency_tensors_are_neither_preserved_nor_read() -> None:
     assert sink.frames[0].output_hash is not None
 
 
+@pytest.mark.parametrize("model", [FLOAT, INT8, SPLIT])
+def test_names_and_hashes_are_the_same_with_and_without_copies(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def seen(level: str) -> tuple[str, int | None]:
+        sink = MemorySink()
+        with recording(sink, level=level):
+            interpreter = make_interpreter(model)
+            for detail in interpreter.get_input_details():
+                interpreter.set_tensor(detail["index"], np.ones(detail["shape"], detail["dtype"]))
+            interpreter.invoke()
+            interpreter.invoke()  # no view of the first frame stops it
+        assert sink.frames[1].output_hash is not None
+        return sink.frames[1].input_id, sink.frames[1].output_hash
+
+    copied = seen("summary")
+    assert seen("latency") == copied
+    monkeypatch.setattr(litert, "VIEWABLE", frozenset[str]())
+    assert seen("latency") == copied
+
+
+def test_tensors_that_are_not_viewable_are_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        msg = "a view of what shares bytes"
+        raise AssertionError(msg)
+
+    sink = MemorySink()
+    with recording(sink, level="latency"):
+        interpreter = make_interpreter(FLOAT)
+        monkeypatch.setattr(litert, "VIEWABLE", litert.VIEWABLE - {"float32"})
+        monkeypatch.setattr(type(interpreter), "tensor", refuse)
+        interpreter.invoke()
+
+    assert sink.frames[0].output_hash is not None
+
+
 def test_frames_of_one_interpreter_share_their_sites() -> None:
     sink = MemorySink()
     with recording(sink):
