@@ -47,6 +47,9 @@ class Guard:
         if not isinstance(error, Exception) or os.environ.get("EXRAY_GUARD") == "raise":
             return False
         _report(self._doing, error)
+        # Whoever keeps the error must not keep a view of a runtime's memory with it: an
+        # interpreter refuses to run while one lives.
+        traceback.clear_frames(trace)
         return True
 
 

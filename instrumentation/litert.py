@@ -131,6 +131,7 @@ class LiteRTModel(TracedModel, Execution):
         if probe is not None and graph is not None:
             self._layers = ProbedLayers(graph, probe.select)
         self._details: dict[str, Sequence[Details]] = {}
+        self._viewable: dict[str, bool] = {}
         self._sites_seen: dict[tuple[str, int, int, tuple[int, ...]], TensorSite] = {}
 
     @property
@@ -238,8 +239,11 @@ class LiteRTModel(TracedModel, Execution):
         return self._inputs
 
     def read_outputs(self) -> Seen:
-        """Return copies of the model outputs."""
-        return self._read_edge("output")
+        """Return the model outputs: views where they can be viewed, else copies.
+
+        An interpreter does not run while a view of it lives, so nobody may keep one.
+        """
+        return self._view_edge("output", len(self.details("output"))) or self._read_edge("output")
 
     def hash_inputs(self) -> str | None:
         """Return the name that the model inputs give a frame, from where they lie."""
@@ -251,29 +255,34 @@ class LiteRTModel(TracedModel, Execution):
         views = self._view_edge("output", 1)
         return (views[0][0], tensor_hash(views[0][1])) if views else None
 
-    def _view_edge(self, role: str, count: int) -> Seen:
-        """Return views of the first inputs or outputs; none where copies are needed.
-
-        An interpreter does not run while a view of it lives, so nobody may keep one.
-        """
-        graph = self._file.graph if self._file is not None else None
-        if graph is None:
-            return []
-        tensors = (graph.inputs if role == "input" else graph.outputs)[:count]
-        if len(tensors) != count or any(tensor.dtype not in VIEWABLE for tensor in tensors):
-            return []
-        seen: Seen = []
-        for position, detail in enumerate(self.details(role)[:count]):
-            view: Array = self.interpreter.tensor(int(detail["index"]))()
-            seen.append((self.edge_site(role, position, detail, view), view))
-        return seen
-
     def _read_edge(self, role: str) -> Seen:
         seen: Seen = []
         for position, detail in enumerate(self.details(role)):
             array = self.read(int(detail["index"]))
             seen.append((self.edge_site(role, position, detail, array), array))
         return seen
+
+    def _view_edge(self, role: str, count: int) -> Seen:
+        """Return views of the first inputs or outputs; none where copies are needed."""
+        if not self._is_viewable(role):
+            return []
+        seen: Seen = []
+        for position, detail in enumerate(self.details(role)[:count]):
+            view: Array = self.interpreter.tensor(detail["index"])()
+            seen.append((self.edge_site(role, position, detail, view), view))
+        return seen
+
+    def _is_viewable(self, role: str) -> bool:
+        """Whether all inputs or outputs lie in memory as numpy has them; asked once."""
+        known = self._viewable.get(role)
+        if known is None:
+            graph = self._file.graph if self._file is not None else None
+            tensors = () if graph is None else graph.inputs if role == "input" else graph.outputs
+            known = len(tensors) == len(self.details(role)) and all(
+                tensor.dtype in VIEWABLE for tensor in tensors
+            )
+            self._viewable[role] = known
+        return known
 
     def edge_site(
         self, role: str, position: int, detail: Details, array: Array, subgraph: int = 0
@@ -299,12 +308,15 @@ class LiteRTModel(TracedModel, Execution):
         if recording is not None:
             self._is_fused = bool((recording.layout.nodes["replaced"] > 1).any())
         if self._is_fused and self._shadow is not None and not self._needs_arrays:
-            output = self.read(int(self.details("output")[0]["index"]))
             arrays = [array for _, array in self._inputs]
-            recording = self._shadow.run(arrays, output, family) or recording
+            recording = self._shadow.run(arrays, self._output_hash(), family) or recording
         if self._preserved and (recording is None or self._needs_arrays):
             return self._read_preserved(recorder, inference, family, recording)
         return self._block(recording, recorder, inference)
+
+    def _output_hash(self) -> int:
+        hashed = self.hash_output()
+        return hashed[1] if hashed is not None else tensor_hash(self.read_outputs()[0][1])
 
     def read_times(self, inference: Carrier) -> LaterLayers | None:
         """Return what makes a block of every operator's time; None where nothing tells them."""

@@ -7,6 +7,7 @@ import pytest
 
 from exray.instrumentation.guard import forget_logged
 from exray.instrumentation.litert_shadow import Shadow
+from exray.schema.identity import tensor_hash
 from exray.testing import MemorySink, recording
 
 from .builders import (
@@ -64,7 +65,8 @@ def make_shadow(*outputs: float) -> tuple[Shadow, FakeProbe]:
 
 
 def shadow_run(shadow: Shadow, output: float) -> object:
-    return shadow.run([np.zeros(2, np.float32)], np.array([output], np.float32), 0)
+    output_hash = tensor_hash(np.array([output], np.float32))
+    return shadow.run([np.zeros(2, np.float32)], output_hash, 0)
 
 
 def test_a_repetition_with_the_same_output_is_the_recording() -> None:
