@@ -26,6 +26,8 @@ COMMIT_ORDER = (
     "spans",
     "metrics",
     "alignments",
+    "layer_build_stats",
+    "build_stats",
     "frames",
 )
 """Frames come last: every view starts from them, so an unfinished set is invisible."""

@@ -53,6 +53,14 @@ MODULES = (
     "latency/op.sql",
     "outcome/outcome.sql",
     "host/host.sql",
+    "rollup/rollup_groups.sql",
+    "rollup/rollup_rows.sql",
+    "trend/layer.sql",
+    "trend/build.sql",
+    "trend/device.sql",
+    "trace/frame_times.sql",
+    "trace/trace.sql",
+    "trace/layer_frames.sql",
 )
 """Files of the library, each after those it needs: a definition is bound when it is made."""
 

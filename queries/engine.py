@@ -42,7 +42,12 @@ _TYPES = {
     "bool": "BOOLEAN",
 }
 
-_NEWEST = {"runs": "recorded_ns", "alignments": "recorded_ns"}
+_NEWEST = {
+    "runs": "recorded_ns",
+    "alignments": "recorded_ns",
+    "build_stats": "recorded_ns",
+    "layer_build_stats": "recorded_ns",
+}
 """Tables of which a repeated key is a correction, and the column that says the newest."""
 
 _OF_FRAMES = {"layer_spans": False, "tensors": False, "spans": True, "metrics": True}

@@ -23,6 +23,7 @@ from exray.schema.errors import ExrayError, UsageError
 
 COMMAND_MODULES = (
     "exray.diagnosis.commands",
+    "exray.grafana.commands",
     "exray.playback.commands",
     "exray.queries.commands",
 )

@@ -170,7 +170,9 @@ def test_a_removed_lake_is_one_again_after_the_next_commit(lake: Lake) -> None:
 
 
 def test_an_unknown_table_has_no_files(lake: Lake) -> None:
-    with pytest.raises(LakeError, match="no table 'layers'; tables: alignments, frames"):
+    with pytest.raises(
+        LakeError, match="no table 'layers'; tables: alignments, build_stats, frames"
+    ):
         lake.files("layers")
 
 

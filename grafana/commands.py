@@ -1,0 +1,56 @@
+"""``exray grafana``: the lake in Grafana."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer()
+grafana = typer.Typer(help="Show the lake in Grafana.", no_args_is_help=True)
+app.add_typer(grafana, name="grafana")
+
+LakeOption = Annotated[Path, typer.Option(envvar="EXRAY_LAKE", help="Folder of the lake.")]
+DEFAULT_LAKE = Path("lake")
+
+
+@grafana.command()
+def refresh(lake: LakeOption = DEFAULT_LAKE) -> None:
+    """Bring the rollups up to date that the dashboards read: after new runs, or every few minutes."""
+    from exray.lake import Lake
+    from exray.playback.progress import show_progress
+    from exray.queries.interrupt import interruptible
+
+    from .rollup import refresh as refresh_rollups
+
+    opened = Lake.open(lake)
+    with show_progress("rollups") as progress:
+        written = interruptible(lambda watch: refresh_rollups(opened, watch, progress))
+    print(f"rollups of {written} group{'' if written == 1 else 's'} of runs written to {lake}")
+
+
+@grafana.command()
+def sample(
+    lake: LakeOption = DEFAULT_LAKE,
+    devices: Annotated[int, typer.Option(min=3, max=20_000, help="Devices of the fleet.")] = 12,
+    builds: Annotated[int, typer.Option(min=2, max=60, help="Builds, a week apart.")] = 8,
+) -> None:
+    """Write a made-up fleet with known faults to a new lake, to try the dashboards with."""
+    from exray.lake import Lake
+    from exray.playback.progress import show_progress
+    from exray.queries.interrupt import interruptible
+    from exray.schema.errors import UsageError
+
+    from .rollup import refresh as refresh_rollups
+    from .sample import HOUR_NS, Fleet, write_sample
+
+    opened = Lake.open_or_create(lake)
+    if opened.files("runs"):
+        msg = f"the lake {lake} holds runs already: a made-up fleet goes into a new one"
+        raise UsageError(msg)
+    fleet = Fleet(time.time_ns() - 2 * HOUR_NS, devices=devices, builds=builds)
+    with show_progress("builds") as progress:
+        write_sample(opened, fleet, progress)
+    with show_progress("rollups") as progress:
+        interruptible(lambda watch: refresh_rollups(opened, watch, progress))
+    print(f"{devices} devices and {builds} builds in {lake}")
