@@ -1,5 +1,6 @@
 """Tensors seen in a frame, turned into rows of summaries."""
 
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ Value = TypeVar("Value")
 
 def span_id_int(span_id: bytes) -> int:
     """Return the 8 bytes of an id as the native integer that blocks hold."""
-    return int(np.frombuffer(span_id, np.uint64)[0])
+    return int.from_bytes(span_id, sys.byteorder)
 
 
 def new_span_id_int() -> int:

@@ -4,10 +4,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-import numpy as np
 import xxhash
 
-from exray.schema.identity import input_key, new_span_id, tensor_hash
+from exray.schema.identity import input_key, new_span_id, tensor_bytes, tensor_hash
 from exray.schema.records import (
     Graph,
     InferenceRecord,
@@ -22,6 +21,7 @@ from .capture import Array, Carrier, TensorRecorder, new_span_id_int, span_id_in
 from .current import current_frame, open_frame
 from .frames import RecordingFrame
 from .guard import guard
+from .leaf import Leaf, call_leaf, find_leaf
 from .level import Level
 from .recorder import Recorder
 from .sampling import Choice, Rates
@@ -169,7 +169,13 @@ def trace_call(model: TracedModel, execution: Execution, call: Callable[[], Resu
             turn = rates
     elif not frame.is_recorded:
         return call()
-    inference = Inference(model, execution, turn)
+    leaf: Leaf | None = None
+    if frame is None and execution.is_leaf:
+        with guard("name a frame"):
+            leaf = find_leaf(model, execution, turn)
+        if leaf is not None and leaf.choice.level == Level.LATENCY:
+            return call_leaf(model, execution, call, leaf)
+    inference = Inference(model, execution, turn, leaf=leaf)
     start_ns: int | None = None
     with guard("begin an inference"):
         inference.begin()
@@ -221,6 +227,7 @@ class Inference:
         execution: Reads its tensors.
         turn: Rates under which it was let through by turn, None where it was not.
         own_frame: A frame of this execution alone that is open already.
+        leaf: What its frame is called and what becomes of it, where that is known.
     """
 
     def __init__(
@@ -229,6 +236,7 @@ class Inference:
         execution: Execution,
         turn: Rates | None = None,
         own_frame: RecordingFrame | UntracedFrame | None = None,
+        leaf: Leaf | None = None,
     ) -> None:
         self._model = model
         self._execution = execution
@@ -237,6 +245,7 @@ class Inference:
         self._frame: RecordingFrame | None = None
         self._turn = turn
         self._own_frame = own_frame
+        self._leaf = leaf
 
     def clock_ns(self) -> int:
         """Return monotonic nanoseconds of the recorder's clock."""
@@ -261,18 +270,23 @@ class Inference:
 
     def _new_own_frame(self, start_ns: int | None) -> RecordingFrame | UntracedFrame:
         """Return a frame of this execution alone, recorded or not."""
-        recorder, sampler = self._recorder, self._recorder.sampler
+        recorder, sampler, leaf = self._recorder, self._recorder.sampler, self._leaf
+        name = leaf.name if leaf is not None else None
         if not sampler.is_selective:
             self._open_run()
             return RecordingFrame(
-                recorder, None, start_ns=start_ns, is_leaf=self._execution.is_leaf
+                recorder, name, start_ns=start_ns, is_leaf=self._execution.is_leaf
             )
-        before_ns, rates = self.clock_ns(), self._turn or sampler.rates
-        had_turn = self._turn is not None or (rates.by_turn and sampler.takes_turn(rates))
-        named_ns, name = before_ns, None
-        if had_turn or not rates.by_turn:
-            name = self._name_inputs() or new_span_id().hex()
-            named_ns = self.clock_ns()
+        if leaf is not None:
+            before_ns, rates, had_turn = leaf.before_ns, leaf.rates, leaf.had_turn
+            named_ns = before_ns + leaf.naming_ns
+        else:
+            before_ns, rates = self.clock_ns(), self._turn or sampler.rates
+            had_turn = self._turn is not None or (rates.by_turn and sampler.takes_turn(rates))
+            named_ns = before_ns
+            if had_turn or not rates.by_turn:
+                name = self._name_inputs() or new_span_id().hex()
+                named_ns = self.clock_ns()
         frame: RecordingFrame | UntracedFrame
         if name is None or self._choice(name, rates, had_turn).level == Level.OFF:
             frame = UntracedFrame(recorder, rates, name, start_ns=start_ns)
@@ -466,10 +480,7 @@ def input_id_from_arrays(arrays: Sequence[Array]) -> str:
     """Return the hex XXH3-64 of the model input's bytes, inputs in the model's order."""
     digest = xxhash.xxh3_64()
     for array in arrays:
-        if array.dtype.hasobject:  # strings: their bytes, not the addresses of objects
-            digest.update(repr(array.tolist()).encode("utf-8", "surrogatepass"))
-        else:
-            digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+        digest.update(tensor_bytes(array))
     return digest.hexdigest()
 
 

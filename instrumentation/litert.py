@@ -243,17 +243,22 @@ class LiteRTModel(TracedModel, Execution):
 
         An interpreter does not run while a view of it lives, so nobody may keep one.
         """
-        return self._view_edge("output", len(self.details("output"))) or self._read_edge("output")
+        return self._view_edge("output") or self._read_edge("output")
 
     def hash_inputs(self) -> str | None:
         """Return the name that the model inputs give a frame, from where they lie."""
-        views = self._view_edge("input", len(self.details("input")))
-        return input_id_from_arrays([view for _, view in views]) if views else None
+        if not self._is_viewable("input"):
+            return None
+        tensor = self.interpreter.tensor
+        return input_id_from_arrays([tensor(detail["index"])() for detail in self.details("input")])
 
     def hash_output(self) -> tuple[TensorSite, int] | None:
         """Return where the first output is seen and its hash, from where it lies."""
-        views = self._view_edge("output", 1)
-        return (views[0][0], tensor_hash(views[0][1])) if views else None
+        if not self._is_viewable("output"):
+            return None
+        detail = self.details("output")[0]
+        view: Array = self.interpreter.tensor(detail["index"])()
+        return self.edge_site("output", 0, detail, view), tensor_hash(view)
 
     def _read_edge(self, role: str) -> Seen:
         seen: Seen = []
@@ -262,12 +267,12 @@ class LiteRTModel(TracedModel, Execution):
             seen.append((self.edge_site(role, position, detail, array), array))
         return seen
 
-    def _view_edge(self, role: str, count: int) -> Seen:
-        """Return views of the first inputs or outputs; none where copies are needed."""
+    def _view_edge(self, role: str) -> Seen:
+        """Return views of the inputs or outputs; none where copies are needed."""
         if not self._is_viewable(role):
             return []
         seen: Seen = []
-        for position, detail in enumerate(self.details(role)[:count]):
+        for position, detail in enumerate(self.details(role)):
             view: Array = self.interpreter.tensor(detail["index"])()
             seen.append((self.edge_site(role, position, detail, view), view))
         return seen
@@ -278,7 +283,7 @@ class LiteRTModel(TracedModel, Execution):
         if known is None:
             graph = self._file.graph if self._file is not None else None
             tensors = () if graph is None else graph.inputs if role == "input" else graph.outputs
-            known = len(tensors) == len(self.details(role)) and all(
+            known = 0 < len(tensors) == len(self.details(role)) and all(
                 tensor.dtype in VIEWABLE for tensor in tensors
             )
             self._viewable[role] = known

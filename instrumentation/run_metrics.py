@@ -56,10 +56,11 @@ class RunMetrics:
             for run in runs:
                 self._last_used_s[run.run_id] = run, now_s
                 self._latest = run
+            if not self._waiting:
+                return
             waiting = list(self._waiting)
             self._waiting.clear()
-        if waiting:
-            self.add(waiting)
+        self.add(waiting)
 
     def in_use(self, window_s: float) -> list[Run]:
         """Return the runs that recorded something within *window_s*."""
