@@ -39,14 +39,19 @@ def make_console() -> Console:
 def print_comparison(comparison: Comparison, console: Console) -> None:
     """Print outcome, stages, layers and coverage; the verdict is the caller's last word."""
     finding = judge(comparison)
-    console.print(_outcome_table(comparison, console))
-    print_line(flips_line(comparison), console)
+    print_outcome(comparison, console)
     console.print(_places_table(comparison, finding, console))
     console.print(_layer_table(comparison, finding, console))
     times = times_line(comparison)
     if times is not None:
         print_line(times, console)
     _print_coverage(comparison, console)
+
+
+def print_outcome(comparison: Comparison, console: Console) -> None:
+    """Print how often each side was right, and on how many inputs they part."""
+    console.print(_outcome_table(comparison, console))
+    print_line(flips_line(comparison), console)
 
 
 def print_line(text: str, console: Console, style: str = "") -> None:

@@ -24,6 +24,7 @@ from exray.schema.errors import ExrayError, UsageError
 COMMAND_MODULES = (
     "exray.diagnosis.commands",
     "exray.grafana.commands",
+    "exray.diagnosis.diagnose_commands",
     "exray.playback.commands",
     "exray.queries.commands",
 )

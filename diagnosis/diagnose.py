@@ -1,0 +1,154 @@
+"""Diagnose two builds of a lake: compare them, ask every finder, conclude."""
+
+import logging
+from collections.abc import Iterable
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from exray.queries.engine import connect
+from exray.queries.interrupt import Watch, WatchedCursors, interruptible
+from exray.queries.select import resolve_pair
+from exray.schema.errors import LakeError, MissingExtraError, UsageError
+
+from .align_runs import ensure_alignment
+from .causes import Cause, Finder, Replay, Scene
+from .comparison_reader import read_comparison
+from .conclusion import Diagnosis, FinderFailure, conclude
+from .entry import difference
+from .finders import FINDERS
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from exray.lake import Lake
+
+_log = logging.getLogger(__name__)
+
+
+def diagnose(
+    lake: "Lake",
+    edge: str,
+    reference: str,
+    *,
+    baseline: str | None = None,
+    model: str | None = None,
+    device: str | None = None,
+    kernels: str | None = None,
+    replay: Replay | None = None,
+    finders: Iterable[Finder] = FINDERS,
+) -> Diagnosis:
+    """Say why the runs that two BUILDs name part.
+
+    Args:
+        lake: The lake that holds both; layers' alignments are written to it where it can be
+            written.
+        edge: A build, or a run id by its beginning.
+        reference: The same of the reference.
+        baseline: The previous build of the edge, which went well.
+        model: Model name, where a build has several; ``A,B`` is the edge's and the
+            reference's, as `exray.queries.resolve_pair` reads them.
+        device: Device, likewise.
+        kernels: Kernel family, likewise.
+        replay: Files to run again; None to judge from the lake alone.
+        finders: Who looks for causes.
+
+    Raises:
+        SelectionError: A BUILD names nothing, or several models, devices or kernel families.
+        UsageError: A file to replay is missing or wrong.
+        LakeError: The lake is damaged.
+        MissingExtraError: DuckDB is not installed.
+    """
+    try:
+        import duckdb
+    except ImportError as error:
+        raise MissingExtraError("lake", "a diagnosis") from error
+    chosen = {"model": model, "device": device, "kernels": kernels}
+    files = replay or Replay()
+    check_files(files)
+
+    def work(watch: Watch) -> Diagnosis:
+        with closing(connect(lake)) as connection:
+            watch.watched(connection)
+            scene = make_scene(lake, connection, watch, (edge, reference, baseline), chosen, files)
+            causes, failures = _ask(scene, finders)
+            return conclude(scene.comparison, causes, difference(scene), failures, baseline)
+
+    try:
+        return interruptible(work)
+    except duckdb.Error as error:
+        told = str(error).split("\n", 1)[0]
+        msg = f"lake '{lake.path}' cannot be read: {told}. Restore the file from a copy."
+        raise LakeError(msg) from error
+
+
+def make_scene(
+    lake: "Lake",
+    connection: "duckdb.DuckDBPyConnection",
+    watch: Watch,
+    builds: tuple[str, str, str | None],
+    chosen: dict[str, str | None],
+    replay: Replay,
+) -> Scene:
+    """Compare edge, and baseline if there is one, with the reference.
+
+    Args:
+        lake: The lake that holds them.
+        connection: A connection to it from `exray.queries.engine.connect`.
+        watch: What interrupts its queries.
+        builds: Edge, reference, baseline.
+        chosen: Options model, device and kernels.
+        replay: Files to run again.
+    """
+    edge, reference, baseline = builds
+    cursors = WatchedCursors(connection, watch)
+    edge_runs, reference_runs = resolve_pair(connection, edge, reference, **chosen)
+    note = ensure_alignment(lake, connection, edge_runs, reference_runs)
+    comparison = read_comparison(cursors, edge_runs, reference_runs, note)
+    before = before_runs = None
+    if baseline is not None:
+        before_runs, _ = resolve_pair(connection, baseline, reference, **chosen)
+        note = ensure_alignment(lake, connection, before_runs, reference_runs)
+        before = read_comparison(cursors, before_runs, reference_runs, note)
+    return Scene(
+        lake=lake,
+        cursors=cursors,
+        comparison=comparison,
+        edge=edge_runs,
+        reference=reference_runs,
+        baseline=before,
+        baseline_selection=before_runs,
+        replay=replay,
+    )
+
+
+def check_files(replay: Replay) -> None:
+    """See to it that the files to replay exist, before anything is read.
+
+    Raises:
+        UsageError: One does not.
+    """
+    for option, path in (
+        ("--inputs", replay.inputs),
+        ("--edge-model", replay.edge_model),
+        ("--reference-model", replay.reference_model),
+        ("--preprocess", replay.preprocess),
+    ):
+        if path is not None and not path.exists():
+            msg = f"{option} '{path}' does not exist. Pass a file or folder that does."
+            raise UsageError(msg)
+
+
+def _ask(scene: Scene, finders: Iterable[Finder]) -> tuple[list[Cause], list[FinderFailure]]:
+    """Collect the causes; one finder's defect must not hide what the others found."""
+    causes: list[Cause] = []
+    failures: list[FinderFailure] = []
+    for finder in finders:
+        try:
+            causes.extend(finder(scene))
+        except UsageError:
+            raise  # the user's file or option, which the user can correct
+        except Exception as error:  # noqa: BLE001 - whatever the defect is, it is reported
+            name = getattr(finder, "__name__", type(finder).__name__)
+            _log.debug("finder %s failed", name, exc_info=True)
+            failures.append(FinderFailure(name, f"{type(error).__name__}: {error}"))
+    return causes, failures

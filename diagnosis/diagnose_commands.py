@@ -1,0 +1,74 @@
+"""``exray diagnose``."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .commands import (
+    DEFAULT_LAKE,
+    DeviceOption,
+    EdgeOption,
+    JsonOption,
+    KernelsOption,
+    LakeOption,
+    ModelOption,
+    ReferenceOption,
+)
+
+app = typer.Typer()
+
+BaselineOption = Annotated[
+    str | None, typer.Option(help="The edge's previous build, against which it is judged too.")
+]
+
+
+@app.command()
+def diagnose(
+    edge: EdgeOption,
+    reference: ReferenceOption,
+    baseline: BaselineOption = None,
+    inputs: Annotated[
+        Path | None, typer.Option(help="Inputs to replay: a folder, or an .npz file.")
+    ] = None,
+    edge_model: Annotated[Path | None, typer.Option(help="The edge's model file.")] = None,
+    reference_model: Annotated[
+        Path | None, typer.Option(help="The reference's model file.")
+    ] = None,
+    preprocess: Annotated[
+        Path | None, typer.Option(help="Declared preprocessing of the reference.")
+    ] = None,
+    model: ModelOption = None,
+    device: DeviceOption = None,
+    kernels: KernelsOption = None,
+    lake: LakeOption = DEFAULT_LAKE,
+    as_json: JsonOption = False,
+) -> None:
+    """Say why two builds part, and what to do about it."""
+    from exray.lake import Lake
+
+    from .causes import Replay
+    from .diagnose import diagnose as diagnose_runs
+
+    diagnosis = diagnose_runs(
+        Lake.open(lake),
+        edge,
+        reference,
+        baseline=baseline,
+        model=model,
+        device=device,
+        kernels=kernels,
+        replay=Replay(
+            inputs=inputs,
+            edge_model=edge_model,
+            reference_model=reference_model,
+            preprocess=preprocess,
+        ),
+    )
+    if as_json:
+        print(json.dumps(diagnosis.to_json(), allow_nan=False))
+        return
+    from .diagnosis_terminal import print_diagnosis
+
+    print_diagnosis(diagnosis)
