@@ -36,6 +36,7 @@ MODULES = (
     "pairing/layer.sql",
     "divergence/tensor.sql",
     "divergence/layer_sketches.sql",
+    "divergence/input_sketches.sql",
     "divergence/tensor_pairs.sql",
     "divergence/tensor_numbers.sql",
     "divergence/input.sql",

@@ -395,3 +395,19 @@ def test_without_any_sketch_the_reason_says_so() -> None:
 
     query = "SELECT nsr, reason FROM input_divergence('e', 'r')"
     assert rows.ask(query) == [(None, "no sketch to compare")]
+
+
+def test_model_inputs_are_shown_most_different_first() -> None:
+    rows, runs = two_models([-1])
+    inputs(rows, frames(rows, runs, "near.png"), edge=[3.0, 4.5], reference=[3.0, 4.0])
+    inputs(rows, frames(rows, runs, "far.png"), edge=[4.0, 3.0], reference=[3.0, 4.0])
+    assert say(rows, "input_id, nsr, edge_count", "input_sketches") == [
+        near("far.png", 2 / 25, 2),
+        near("near.png", 0.25 / 25, 2),
+    ]
+
+
+def test_model_inputs_of_two_sizes_have_no_distance_but_are_shown() -> None:
+    rows, runs = two_models([-1])
+    inputs(rows, frames(rows, runs), edge=[3.0, 4.0, 5.0], reference=[3.0, 4.0])
+    assert say(rows, "nsr, edge_count, reference_count", "input_sketches") == [(None, 3, 2)]
