@@ -43,6 +43,7 @@ MODULES = (
     "divergence/layer_frame.sql",
     "divergence/layer_scored.sql",
     "divergence/layer.sql",
+    "culprit/layer.sql",
     "distribution/tensor_buckets.sql",
     "distribution/tensor_histogram.sql",
     "distribution/tensor_quantiles.sql",
