@@ -9,6 +9,8 @@
     │   └── SelectionError    a BUILD that names nothing, or more than one thing
     ├── MissingExtraError     an optional dependency is not installed
     ├── DataError             one input or label that cannot be used
+    ├── LogError              the log or spool of requests: in use, unwritable
+    │   └── LogFullError      no space left
     └── LakeError             the lake: not a lake, damaged, unwritable
         ├── LakeFullError     no space left
         └── CommitError       a commit that lost its race too often
@@ -57,6 +59,14 @@ class MissingExtraError(ExrayError):
 
 class DataError(ExrayError):
     """One input or label cannot be used; others may be."""
+
+
+class LogError(ExrayError):
+    """A log or spool of requests is in use by another process, or cannot be written."""
+
+
+class LogFullError(LogError):
+    """There is no space left for the log."""
 
 
 class LakeError(ExrayError):
