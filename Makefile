@@ -6,12 +6,13 @@ BIN := $(VENV)/bin
 BUILD := pyproject.toml hatch_build.py $(wildcard instrumentation/native/*.cc instrumentation/native/*.h instrumentation/native/CMakeLists.txt)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help install demo test native-check lint typecheck docs package bench clean
+.PHONY: help install demo test native-check fuzz lint typecheck docs package bench clean
 
 help:
 	@echo "make demo       install what the demo needs, run it, print what it found"
 	@echo "make test       install everything, run the tests"
 	@echo "make native-check   the native library's own tests, under the sanitizers"
+	@echo "make fuzz       changed requests, each read by both decoders"
 	@echo "make lint typecheck docs package bench"
 
 # What `make demo` needs: LiteRT, no TensorFlow.
@@ -51,6 +52,10 @@ ifneq ($(and $(shell command -v aarch64-linux-gnu-g++),$(shell command -v qemu-a
 else
 	@echo "not checked for 64-bit Arm: needs g++-aarch64-linux-gnu and qemu-user-static"
 endif
+
+# Both decoders of what the collector receives, held against each other.
+fuzz: install
+	$(BIN)/python tests/collector/fuzz.py 100000
 
 lint: install
 	$(BIN)/ruff check .

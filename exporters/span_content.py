@@ -116,7 +116,7 @@ COUNTS = {
 }
 """Fields of `TENSOR_ROW` that are integer attributes."""
 
-_RUN = {
+RUN_ATTRIBUTES = {
     "build": SERVICE_VERSION,
     "device_id": DEVICE_ID,
     "device_model": DEVICE_MODEL_IDENTIFIER,
@@ -144,7 +144,7 @@ _RUN = {
 
 def run_attributes(run: Run) -> Attributes:
     """Return the resource of *run*; what is not known is absent."""
-    known = {key: getattr(run, name) for name, key in _RUN.items()}
+    known = {key: getattr(run, name) for name, key in RUN_ATTRIBUTES.items()}
     identity: Attributes = {EXRAY_RUN_ID: run.run_id.hex()} if any(run.run_id) else {}
     return identity | {key: value for key, value in known.items() if value not in (None, "")}
 

@@ -25,6 +25,7 @@ COMMIT_ORDER = (
     "layer_spans",
     "spans",
     "metrics",
+    "logs",
     "alignments",
     "layer_build_stats",
     "build_stats",
