@@ -54,3 +54,54 @@ def sample(
     with show_progress("rollups") as progress:
         interruptible(lambda watch: refresh_rollups(opened, watch, progress))
     print(f"{devices} devices and {builds} builds in {lake}")
+
+
+@grafana.command()
+def serve(
+    lake: LakeOption = DEFAULT_LAKE,
+    listen: Annotated[str, typer.Option(help="HOST:PORT.")] = "127.0.0.1:5433",
+    password_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="File with the password; made with a random one if it is not there. Default: "
+            "~/.local/state/exray/grafana_password."
+        ),
+    ] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="Certificate, PEM.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its key, PEM.")] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Listen beyond this machine without TLS.")
+    ] = False,
+    statement_timeout: Annotated[
+        float, typer.Option(min=0.1, help="Seconds that a statement may take.")
+    ] = 60.0,
+    max_statements: Annotated[
+        int, typer.Option(min=1, max=256, help="Statements at once; others wait.")
+    ] = 8,
+    max_connections: Annotated[int, typer.Option(min=1, max=10_000)] = 100,
+    memory: Annotated[str, typer.Option(help="Memory for statements, such as 512MB.")] = "2GB",
+    threads: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="Threads for statements; as many as cores.")
+    ] = None,
+) -> None:
+    """Answer SQL over the PostgreSQL wire, read-only: for Grafana's PostgreSQL data source, psql
+    and others."""
+    from .wire import Limits
+    from .wire.serve import serve as serve_lake
+
+    limits = Limits(
+        connections=max_connections,
+        statements=max_statements,
+        statement_timeout_s=statement_timeout,
+        memory=memory,
+        threads=threads,
+    )
+    serve_lake(
+        lake,
+        listen,
+        password_file=password_file,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        insecure=insecure,
+        limits=limits,
+    )

@@ -99,7 +99,12 @@ def show_lake(connection: "duckdb.DuckDBPyConnection", lake: "Lake") -> None:
     Raises:
         LakeError: A table's log is damaged.
     """
-    for name, paths in lake.snapshot().items():
+    show_files(connection, lake.snapshot())
+
+
+def show_files(connection: "duckdb.DuckDBPyConnection", files: Mapping[str, Sequence[str]]) -> None:
+    """Let an open connection show these Parquet files, by table, instead of what it showed."""
+    for name, paths in files.items():
         connection.execute(_raw_view(TABLES[name], _parquet_source(TABLES[name], paths)))
 
 

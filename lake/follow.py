@@ -1,0 +1,72 @@
+"""See what others commit to a lake, without reading logs that have not grown."""
+
+from typing import TYPE_CHECKING
+
+from .lake import COMMIT_ORDER
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .lake import Lake
+
+NO_COMMIT = -1
+"""Position of a table that does not exist yet."""
+
+
+class LakeFollower:
+    """Tells which tables of a lake have news since it was last asked.
+
+    A look costs two look-ups in the file system per table: whether the last commit seen is
+    still there, and whether the next one is.
+
+    Args:
+        lake: The lake to follow.
+    """
+
+    def __init__(self, lake: "Lake") -> None:
+        self._lake = lake
+        self._positions: dict[str, int] = {}
+
+    def changed_files(self) -> dict[str, list[str]]:
+        """Return the files of every table with news; of all tables the first time.
+
+        Each frame's other rows are among them or were before: frames are written last, so
+        they are listed first. After an error the same tables count as news again.
+
+        Raises:
+            LakeError: A table's log is damaged.
+        """
+        positions = dict(self._positions)
+        changed: dict[str, list[str]] = {}
+        for table in reversed(COMMIT_ORDER):
+            # Read before the files are, so what is committed in between is seen again.
+            position = self._position(table)
+            if position != positions.get(table):
+                changed[table] = self._lake.files(table)
+                positions[table] = position
+        self._positions = positions
+        return changed
+
+    def forget(self) -> None:
+        """Let all tables count as news."""
+        self._positions.clear()
+
+    def _position(self, table: str) -> int:
+        """Return the number of the table's newest commit."""
+        log = self._lake.path / table / "_delta_log"
+        position = self._positions.get(table, NO_COMMIT)
+        if position == NO_COMMIT or not _commit_file(log, position).exists():
+            position = max(_commits(log), default=NO_COMMIT)
+        while _commit_file(log, position + 1).exists():
+            position += 1
+        return position
+
+
+def _commit_file(log: "Path", position: int) -> "Path":
+    return log / f"{position:020}.json"
+
+
+def _commits(log: "Path") -> list[int]:
+    if not log.is_dir():
+        return []
+    return [int(path.stem) for path in log.glob("*.json") if path.stem.isdigit()]
