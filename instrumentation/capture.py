@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from exray.lake.tensors import compress
 from exray.schema.channels import channels
 from exray.schema.histogram import histogram
-from exray.schema.identity import new_span_ids
-from exray.schema.records import TENSOR_ROW, LayerSite, TensorBlock, TensorSite
+from exray.schema.identity import new_span_ids, tensor_hash
+from exray.schema.layout import CHANNELS_LAST, canonical, canonical_quantization
+from exray.schema.records import TENSOR_ROW, LayerSite, Quantization, TensorBlock, TensorSite
 
 from .guard import guard, log_once
 from .keeping import Keeping
@@ -97,11 +98,16 @@ class TensorRecorder:
         row = len(self._sites)
         if row == len(self._rows):
             self._rows = np.concatenate([self._rows, np.zeros(len(self._rows), TENSOR_ROW)])
-        wide = summarize_into(self._rows, row, array, quantization=site.quantization, family=family)
+        ordered = canonical(array, site.layout)
+        quantization = canonical_quantization(site.quantization, site.layout, array.ndim)
+        wide = summarize_into(self._rows, row, ordered, quantization=quantization, family=family)
+        if ordered is not array:  # the hash is of the bytes as the runtime has them
+            self._rows["hash"][row] = tensor_hash(array)
         if site.role in WIDE_ROLES:
             self._wide[row] = wide
         if level >= Level.DISTRIBUTION:
-            self._add_distribution(row, site, array)
+            layout = site.layout if ordered is array else CHANNELS_LAST[array.ndim]
+            self._add_distribution(row, ordered, quantization, layout)
         if level >= Level.FULL:
             self._add_content(row, array)
         self._sites.append(site)
@@ -116,11 +122,13 @@ class TensorRecorder:
         """
         self._made = len(self._sites), sites, rows
 
-    def _add_distribution(self, row: int, site: TensorSite, array: Array) -> None:
-        sizes = histogram(array, site.quantization)
+    def _add_distribution(
+        self, row: int, array: Array, quantization: Quantization | None, layout: str | None
+    ) -> None:
+        sizes = histogram(array, quantization)
         if sizes is not None:
             self._histograms[row] = sizes.encode()
-        by_channel = channels(array, site.quantization, site.layout)
+        by_channel = channels(array, quantization, layout)
         if by_channel is not None:
             self._channels[row] = by_channel.encode()
 

@@ -17,7 +17,7 @@ from exray.instrumentation.level import Level
 from exray.instrumentation.selection import LayerSelection
 from exray.schema.channels import Channels
 from exray.schema.histogram import Histogram
-from exray.schema.identity import new_span_id
+from exray.schema.identity import new_span_id, tensor_hash
 from exray.schema.records import SKETCH_SIZE, LayerSite, Quantization, TensorSite
 from exray.schema.sketch import fold, sketch
 
@@ -200,3 +200,24 @@ def test_what_was_cut_short_leaves_no_histogram() -> None:
 
     block = recorder.block()
     assert ([*block.histograms], [*block.channels]) == ([0], [0])
+
+
+def test_channels_first_is_summarised_as_channels_last_and_hashed_as_it_is() -> None:
+    keeping = Keeping(Level.DISTRIBUTION)
+    last = np.random.default_rng(0).normal(size=(1, 4, 5, 3)).astype(np.float32)
+    first = np.ascontiguousarray(last.transpose(0, 3, 1, 2))
+    recorder = TensorRecorder(keeping=keeping)
+
+    recorder.add(make_site(layout="nhwc"), last, make_carrier(), FAMILY)
+    recorder.add(make_site(layout="nchw"), first, make_carrier(), FAMILY)
+    recorder.add(make_site(), first, make_carrier(), FAMILY)
+
+    block = recorder.block()
+    ours, theirs, unknown = block.rows
+    np.testing.assert_array_equal(ours["sketch"], theirs["sketch"])
+    assert not np.array_equal(ours["sketch"], unknown["sketch"])
+    assert theirs["hash"] == tensor_hash(first) != ours["hash"]
+    assert Channels.decode(block.channels[1]).sums == pytest.approx(
+        Channels.decode(block.channels[0]).sums
+    )
+    assert 2 not in block.channels
