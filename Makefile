@@ -63,6 +63,7 @@ lint: install
 	$(BIN)/lint-imports
 	$(BIN)/sqlfluff lint --disable-progress-bar queries
 	$(BIN)/python -m exray.schema.generate --check
+	$(BIN)/python -m exray.grafana.generate --check
 
 typecheck: install
 	$(BIN)/mypy
@@ -71,6 +72,7 @@ typecheck: install
 docs: install
 	$(BIN)/python -m exray.schema.generate
 	$(BIN)/python -m exray.queries.generate
+	$(BIN)/python -m exray.grafana.generate
 
 # The wheel is built from the sdist, so both are proven.
 package: install

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from exray.schema.channels import channels
 from exray.schema.histogram import histogram
 from exray.schema.identity import input_key, sketch_family
 from exray.schema.sketch import fold, sketch
@@ -33,6 +34,9 @@ DEVICE_SPEED = (1.0, 0.6, 0.8)
 ELEMENTS = 64
 CLASSES = 10
 STAGE_NS = 1_500_000
+MOST_DISTRIBUTIONS = 2000
+"""Tensors of a build at level distribution: enough to look at."""
+
 WEEK_NS = 7 * 86_400 * 10**9
 HOUR_NS = 3_600 * 10**9
 
@@ -48,7 +52,7 @@ class Faults:
     Args:
         quantization: At the eighth layer, `loss_db` of SQNR are lost on every device, and
             what follows inherits it; accuracy falls by a tenth.
-        slow: The fourth layer takes three times as long on the second device model.
+        slow: The fourth layer takes four times as long on the second device model.
         nonfinite: The sixth layer puts out NaN on the third device model.
         overhead: Recording takes 5 % of the time.
         silent: From this build on the first device says nothing.
@@ -185,6 +189,7 @@ def _model_rows(fleet: Fleet) -> "dict[str, pa.Table]":
     builds: list[int | None] = [None, *range(fleet.builds)]
     layers, count = fleet.layers, len(builds)
     index = np.tile(np.arange(layers), count)
+    no_names: list[str] = []
     graphs = table_of(
         "graphs",
         layers * count,
@@ -195,8 +200,8 @@ def _model_rows(fleet: Fleet) -> "dict[str, pa.Table]":
             "layer_index": index,
             "layer_name": fleet.layer_names * count,
             "op": fleet.layer_ops * count,
-            "input_names": [list[str]() for _ in index],
-            "output_names": [[fleet.layer_names[i]] for i in index],
+            "input_names": [no_names] * len(index),
+            "output_names": [[name] for name in fleet.layer_names * count],
             "output_shapes": [[f"1,{ELEMENTS}"] for _ in index],
             "output_dtypes": [["int8"] for _ in index],
             "output_scales": [[0.05] for _ in index],
@@ -344,7 +349,7 @@ def _layer_ns(fleet: Fleet, build: int | None, frames: _Frames) -> Ints:
     times = base * np.array(DEVICE_SPEED)[kind][:, None]
     times *= random.lognormal(0.0, 0.08, times.shape)
     if build is not None and fleet.has("slow", build):
-        times[:, 3] *= np.where(kind == 1, 3.0, 1.0)
+        times[:, 3] *= np.where(kind == 1, 4.0, 1.0)
     whole: Ints = times.astype(np.int64)
     return whole
 
@@ -520,18 +525,24 @@ def _tensor_table(
             "sketch": lists(narrow.astype(np.float32), pa.float32()),
             "sketch_256": nulled(lists(wide.astype(np.float32), pa.float32()), is_layer),
             "sketch_version": "cs1",
-            "histogram": _histograms(values, frames, chosen),
-        },
+        }
+        | _distributions(values, frames, chosen, build),
     )
 
 
-def _histograms(values: Floats, frames: _Frames, chosen: Ints) -> list[str | None]:
-    """Histograms of the first two frames' tensors of each run; others are left out."""
-    early = np.zeros(len(frames.number), bool)
-    first = np.flatnonzero(np.diff(frames.run, prepend=-1))
-    early[first] = True
-    texts: list[str | None] = [None] * len(chosen)
-    for row in np.flatnonzero(early[chosen])[:2000]:
-        made = histogram(values[row].astype(np.float32))
-        texts[row] = None if made is None else made.encode()
-    return texts
+def _distributions(
+    values: Floats, frames: _Frames, chosen: Ints, build: int | None
+) -> dict[str, list[str | None]]:
+    """Histograms and channels of each run's first frame; of all frames of the reference."""
+    wanted = np.zeros(len(frames.number), bool)
+    wanted[np.flatnonzero(np.diff(frames.run, prepend=-1))] = True
+    rows = np.flatnonzero(wanted[chosen] | (build is None))[:MOST_DISTRIBUTIONS]
+    found: dict[str, list[str | None]] = {
+        name: [None] * len(chosen) for name in ("histogram", "channels")
+    }
+    for row in rows:
+        array = values[row].astype(np.float32)[None, :]
+        by_size, by_channel = histogram(array), channels(array)
+        found["histogram"][row] = None if by_size is None else by_size.encode()
+        found["channels"][row] = None if by_channel is None else by_channel.encode()
+    return found
