@@ -36,8 +36,10 @@ def test_of_equal_builds_few_are_called_slower() -> None:
 def test_single_executions_as_blocks_would_call_equal_builds_slower() -> None:
     rng, alarms = np.random.default_rng(2), 0
     for _ in range(50):
-        sides = [[np.array([t]) for block in blocks(rng, 8, 3.0) for t in block] for _ in range(2)]
-        change = time_change(*sides, draws=200)
+        before, after = (
+            [np.array([t]) for block in blocks(rng, 8, 3.0) for t in block] for _ in range(2)
+        )
+        change = time_change(before, after, draws=200)
         assert change is not None
         alarms += change.ci95[0] > 1.0
     assert alarms > 10
