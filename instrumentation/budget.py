@@ -72,6 +72,9 @@ LEAST_SKIPPED = 4
 SKIP_NS = 400
 """What such a frame costs, measured on a laptop's core: one more Python call."""
 
+SETTLED_FRAMES = 8
+"""Fewest frames of a stretch whose mean time says how long the next should take."""
+
 MOST_FAILURES = 32
 """Failed frames of a stretch that are recorded though they were not sampled."""
 
@@ -90,6 +93,28 @@ class _Mean:
             value = min(value, OUTLIER * self.value)
         self.count = min(self.count + 1, MEMORY)
         self.value += (value - self.value) / self.count
+
+
+class _Aftermath:
+    """What a recorded frame leaves behind: the next one finds the caches cold.
+
+    No clock within a frame sees it. It is the time by which the frame after a recorded one
+    is longer than the others, on the average, where more and less weigh the same.
+    """
+
+    __slots__ = ("count", "value")
+
+    def __init__(self) -> None:
+        self.value = 0.0
+        self.count = 0
+
+    def add(self, excess_ns: float) -> None:
+        self.count = min(self.count + 1, MEMORY)
+        self.value += (excess_ns - self.value) / self.count
+
+    @property
+    def cost_ns(self) -> float:
+        return max(self.value, 0.0)
 
 
 @dataclass(slots=True)
@@ -126,6 +151,7 @@ class Budget(Sampler):
         self._share = share
         self._costs = {level: _Mean() for level in (Level.OFF, Level.LATENCY, top)}
         self._naming = _Mean()
+        self._aftermaths = {level: _Aftermath() for level in (Level.LATENCY, top)}
         self._start(now_ns)
 
     def _start(self, now_ns: int) -> None:
@@ -135,6 +161,7 @@ class Budget(Sampler):
         self._untraced = 0
         self._plain_ns = 0.0
         self._standing_ns = 0.0
+        self._before: Level | None = None
         self._stretch = _Stretch(now_ns, float("inf"), not self._knows_costs)
         self.rates = self._choose_rates(0.0)
         self._turn_rates, self._until_turn = self.rates, self._draw_turn(self.rates.traced)
@@ -209,8 +236,10 @@ class Budget(Sampler):
             return
         with self._lock:
             stretch = self._stretch
+            plain_ns = self._settle(stretch, frame.plain_ns)
+            self._before = frame.level if frame.level and frame.is_typical else None
             stretch.frames += 1
-            stretch.plain_ns += frame.plain_ns
+            stretch.plain_ns += plain_ns
             stretch.cost_ns += frame.cost_ns + frame.naming_ns
             if frame.is_typical:
                 self._naming.add(frame.naming_ns)
@@ -233,6 +262,7 @@ class Budget(Sampler):
         """
         with self._lock:
             stretch = self._stretch
+            plain_ns = self._settle(stretch, plain_ns)
             stretch.frames += 1
             stretch.plain_ns += plain_ns
             stretch.cost_ns += cost_ns
@@ -240,6 +270,21 @@ class Budget(Sampler):
             stretch.untraced_ns += cost_ns
             self._untraced += 1
             self._end_frame(stretch, end_ns)
+
+    def _settle(self, stretch: _Stretch, plain_ns: int) -> int:
+        """Return a frame's own time, without what the one before it, if recorded, cost it."""
+        before, self._before = self._before, None
+        if before is None:
+            return plain_ns
+        aftermath = self._aftermaths[before]
+        if stretch.frames >= SETTLED_FRAMES:
+            # One that another process interrupted says nothing: it leaves no more than it took.
+            most_ns = self._costs[before].value
+            excess_ns = plain_ns - stretch.plain_ns / stretch.frames
+            aftermath.add(min(max(excess_ns, -most_ns), most_ns))
+        cost_ns = min(round(aftermath.cost_ns), plain_ns)
+        stretch.cost_ns += cost_ns
+        return plain_ns - cost_ns
 
     def _end_frame(self, stretch: _Stretch, end_ns: int) -> None:
         self.last_end_ns = end_ns
@@ -276,7 +321,11 @@ class Budget(Sampler):
 
     @property
     def _summary_ns(self) -> float:
-        return self._costs[self.rates.top].value
+        return self._cost_ns(self.rates.top)
+
+    def _cost_ns(self, level: Level) -> float:
+        """Return what a recorded frame costs, what it leaves behind included."""
+        return self._costs[level].value + self._aftermaths[level].cost_ns
 
     def _allowance_ns(self, earned_ns: float, frames: int) -> float:
         """Return what a frame of the next stretch may cost, from what it earns and the balance."""
@@ -293,8 +342,8 @@ class Budget(Sampler):
         if not costs[Level.LATENCY].count and not costs[top].count:
             return Rates(top, 1.0, START_SUMMARISED)
         untraced_ns, naming_ns = costs[Level.OFF].value, self._naming.value
-        trace_ns = max(costs[Level.LATENCY].value - untraced_ns, 1.0)
-        summarise_ns = max(costs[top].value - costs[Level.LATENCY].value, 1.0)
+        trace_ns = max(self._cost_ns(Level.LATENCY) - untraced_ns, 1.0)
+        summarise_ns = max(self._cost_ns(top) - self._cost_ns(Level.LATENCY), 1.0)
         free_ns = allowance_ns - untraced_ns - self._standing_ns
         by_turn = trace_ns > (free_ns - naming_ns) / 2 and naming_ns > allowance_ns / 8
         if by_turn:

@@ -52,6 +52,9 @@ class Load(FakeModel):
         self.naming_ns = 3_000.0
         self.fixed_ns = 40_000.0
         self.summary_ns = 2.0 * MS
+        self.aftermath_ns = 0.0
+        """What a summary costs the execution after it, which finds its caches cold."""
+        self._is_cold = False
         self.plain_ns = 0
         """Time of all its executions."""
         self.reads = 0
@@ -73,6 +76,7 @@ class Load(FakeModel):
     ) -> LayerBlock | None:
         """Return none, which takes time."""
         self.clock.move(self.summary_ns)
+        self._is_cold = True
         return super().read_layers(recorder, inference, family)
 
     def __call__(self, *inputs: Array) -> Array:
@@ -81,7 +85,8 @@ class Load(FakeModel):
         return trace_call(self, self, self._compute)
 
     def _compute(self) -> Array:
-        self.clock.move(self.model_ns)
+        self.clock.move(self.model_ns + self.aftermath_ns * self._is_cold)
+        self._is_cold = False
         self.plain_ns += int(self.model_ns)
         return self.output
 

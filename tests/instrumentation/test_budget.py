@@ -69,6 +69,27 @@ def test_mean_overhead_keeps_the_budget_over_a_changing_load(named: bool) -> Non
             assert 0.8 * BUDGET <= player.model.overhead <= 1.1 * BUDGET
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_what_a_summary_costs_the_next_frame_is_in_the_budget(named: bool) -> None:
+    with playing(named=named) as player:
+        player.model.aftermath_ns = 1.5 * MS
+        player.play(15_000)
+
+        assert with_level(player.sink.frames, "summary")
+        assert 0.8 * BUDGET <= player.model.overhead <= 1.1 * BUDGET
+
+
+def test_frames_whose_times_scatter_leave_nothing_behind() -> None:
+    """A frame after a recorded one is longer or shorter by chance: that is no cost."""
+    rng = np.random.default_rng(1)
+    with playing() as player:
+        for _ in range(12_000):
+            player.model.model_ns = rng.uniform(0.5, 1.5) * MS
+            player.play(1)
+
+        assert 0.8 * BUDGET <= player.model.overhead <= 1.1 * BUDGET
+
+
 def test_without_a_budget_the_same_load_costs_a_hundred_times_as_much() -> None:
     with playing(sampling="all") as player:
         player.play(200)
