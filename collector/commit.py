@@ -1,0 +1,240 @@
+"""Requests onto disk, several with one sync, and the log kept within its bound."""
+
+import contextlib
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from exray.exporters.log import HEADER_BYTES, Encoding
+from exray.exporters.log_reader import read_cursor
+from exray.exporters.log_writer import LogWriter
+from exray.exporters.otlp_settings import Signal
+from exray.schema.errors import LogError, LogFullError
+
+from .reply import RefusedError, later
+
+logger = logging.getLogger(__name__)
+
+WhenFull = Literal["refuse", "drop_oldest"]
+"""What gives way where the log is as large as it may be."""
+
+CURSOR_PERIOD_S = 0.5
+"""How often the reader's place is looked up, to drop what it has done with."""
+
+SYNC_BYTES = 1 << 20
+"""What is appended before a sync; what comes meanwhile waits for the next, some milliseconds."""
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """A request on its way to disk."""
+
+    signal: Signal
+    encoding: Encoding
+    body: bytes
+    received_ns: int
+    done: threading.Event = field(default_factory=threading.Event)
+    sequence: int = 0
+    refusal: RefusedError | None = None
+
+
+@dataclass(slots=True)
+class LogCounts:
+    """What happened to the log since the start."""
+
+    syncs: int = 0
+    sync_s: float = 0.0
+    dropped_records: int = 0
+    dropped_bytes: int = 0
+    failures: int = 0
+
+
+class GroupCommitter:
+    """Appends requests to the log and syncs them in groups, in a thread of its own.
+
+    While one group is synced the next one gathers, so a lone request waits for one sync and
+    a thousand wait for a few.
+
+    Args:
+        writer: The log; closed by `close`.
+        max_bytes: Most that the log may hold.
+        when_full: What gives way then.
+        retry_after_s: What a client is told that must wait.
+        on_step: Called with the name of each step that is about to be made.
+    """
+
+    def __init__(
+        self,
+        writer: LogWriter,
+        *,
+        max_bytes: int,
+        when_full: WhenFull = "refuse",
+        retry_after_s: int = 1,
+        on_step: Callable[[str], None] = lambda step: None,
+    ) -> None:
+        self.counts = LogCounts()
+        self._writer = writer
+        self._max_bytes = max_bytes
+        self._when_full: WhenFull = when_full
+        self._retry_after_s = retry_after_s
+        self._on_step = on_step
+        self._changed = threading.Condition()
+        self._queue: deque[_Waiting] = deque()
+        self._closing = False
+        self._last_problem = ""
+        self._cursor_at_s = 0.0
+        self._read_sequence = 0
+        self._thread = threading.Thread(target=self._work, name="exray-commit", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_working(self) -> bool:
+        """Whether the last attempt to write the log went well, and the thread runs."""
+        return not self._last_problem and self._thread.is_alive()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of the log."""
+        return self._writer.size_bytes
+
+    @property
+    def unread_records(self) -> int:
+        """How far the reader is behind, in sequences; gaps count at a restart."""
+        return max(self._writer.synced_sequence - self._read_sequence, 0)
+
+    def commit(self, signal: Signal, encoding: Encoding, body: bytes, received_ns: int) -> int:
+        """Return when a request is on disk.
+
+        Returns:
+            Its sequence.
+
+        Raises:
+            RefusedError: It is not, and may be sent again.
+        """
+        waiting = _Waiting(signal, encoding, body, received_ns)
+        with self._changed:
+            if self._closing:
+                raise later("the collector is shutting down", self._retry_after_s, "shutdown")
+            self._queue.append(waiting)
+            self._changed.notify()
+        waiting.done.wait()
+        if waiting.refusal is not None:
+            raise waiting.refusal
+        return waiting.sequence
+
+    def close(self) -> None:
+        """Finish what waits, then close the log; a second call does nothing."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join()
+        self._writer.close()
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                if not self._queue and not self._closing:
+                    self._changed.wait(CURSOR_PERIOD_S)
+                if self._closing and not self._queue:
+                    return
+                group = self._take_group()
+            try:
+                if group:
+                    self._commit(group)
+                self._drop_read()
+            except Exception:  # whatever it is, nobody may wait for ever
+                logger.exception("the log could not be written")
+                self._refuse(group, "the log cannot be written", "log_error")
+
+    def _take_group(self) -> list[_Waiting]:
+        group: list[_Waiting] = []
+        size = 0
+        while self._queue and size < SYNC_BYTES:
+            group.append(self._queue.popleft())
+            size += len(group[-1].body)
+        return group
+
+    def _commit(self, group: list[_Waiting]) -> None:
+        appended = [waiting for waiting in group if self._append(waiting)]
+        if not appended:
+            return
+        started_s = time.perf_counter()
+        try:
+            self._on_step("before_sync")
+            self._writer.sync()
+            self._on_step("after_sync")
+        except LogError as error:
+            self._failed(error, appended)
+            return
+        self.counts.syncs += 1
+        self.counts.sync_s += time.perf_counter() - started_s
+        if self._last_problem:
+            self._last_problem = ""
+            logger.warning("the log can be written again")
+        for waiting in appended:
+            waiting.done.set()
+
+    def _append(self, waiting: _Waiting) -> bool:
+        try:
+            if not self._make_room(HEADER_BYTES + len(waiting.body)):
+                self._refuse([waiting], "the log is full until it is read", "log_full")
+                return False
+            self._on_step("before_append")
+            waiting.sequence = self._writer.append(
+                waiting.signal, waiting.encoding, waiting.body, waiting.received_ns
+            )
+            self._on_step("after_append")
+        except LogError as error:
+            self._failed(error, [waiting])
+            return False
+        return True
+
+    def _make_room(self, size_bytes: int) -> bool:
+        """Tell whether the log may grow so much, after dropping what may be dropped."""
+        if self._writer.size_bytes + size_bytes <= self._max_bytes:
+            return True
+        self._drop_read(now=True)
+        while self._writer.size_bytes + size_bytes > self._max_bytes:
+            if self._when_full == "refuse":
+                return False
+            dropped = self._writer.drop_oldest()
+            if not dropped.size_bytes:
+                return False
+            self.counts.dropped_records += dropped.records
+            self.counts.dropped_bytes += dropped.size_bytes
+        return True
+
+    def _drop_read(self, *, now: bool = False) -> None:
+        """Drop the part of the log that its reader has done with."""
+        now_s = time.monotonic()
+        if not now and now_s < self._cursor_at_s + CURSOR_PERIOD_S:
+            return
+        self._cursor_at_s = now_s
+        sequence = read_cursor(self._writer.folder).sequence
+        if sequence > self._read_sequence:
+            self._read_sequence = sequence
+            with contextlib.suppress(LogError):  # a full disk may not even take a new name
+                self._writer.drop_before(sequence + 1)
+
+    def _failed(self, error: LogError, group: list[_Waiting]) -> None:
+        self.counts.failures += 1
+        if str(error) != self._last_problem:
+            self._last_problem = str(error)
+            logger.error("%s Requests are refused until then.", error)
+        is_full = isinstance(error, LogFullError)
+        message = "the collector's disk is full" if is_full else "the log cannot be written"
+        self._refuse(group, message, "disk_full" if is_full else "log_error")
+
+    def _refuse(self, group: list[_Waiting], message: str, reason: str) -> None:
+        for waiting in group:
+            waiting.refusal = later(f"{message}; send again", self._retry_after_s, reason)
+            waiting.done.set()

@@ -1,0 +1,141 @@
+"""Everything that can be set of a collector: one file, and options of the same names.
+
+An option on the command line comes before the file (YAML, or TOML by its name), and that
+before the default.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from exray.schema.errors import UsageError
+
+from .limits import Limits
+
+Positive = Annotated[int, Field(gt=0)]
+
+
+class Settings(BaseModel):
+    """Settings of one collector, each with its default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    lake: str | None = Field(None, description="Folder of the lake; must be given.")
+    wal: Path = Field(
+        Path("exray-wal"),
+        description="Folder of the log, on a local disk; what is acknowledged is there.",
+    )
+    grpc: str = Field("127.0.0.1:4317", description="Where gRPC is taken; none to do without.")
+    http: str = Field("127.0.0.1:4318", description="Where HTTP is taken; none to do without.")
+    token_file: Path | None = Field(
+        None, description="Lines 'NAME TOKEN': who may send. Read again when it changes."
+    )
+    tls_cert: Path | None = Field(None, description="Certificate of the collector, PEM.")
+    tls_key: Path | None = Field(None, description="Its private key, PEM.")
+    client_ca: Path | None = Field(
+        None, description="Authority whose certificates clients must show, PEM."
+    )
+    insecure: bool = Field(
+        False, description="Be reached from other machines without TLS or tokens."
+    )
+    max_request_bytes: Positive = Field(16 << 20, description="Of one request as received.")
+    max_unpacked_bytes: Positive = Field(64 << 20, description="Of one request unpacked.")
+    max_ratio: Positive = Field(
+        200, description="Bytes that one byte may unpack to, above 1 MiB unpacked."
+    )
+    max_records: Positive = Field(
+        200_000, description="Spans, points or log records of one request."
+    )
+    max_attributes: Positive = Field(1024, description="Of one span, point or log record.")
+    max_attribute_bytes: Positive = Field(1 << 20, description="Of one attribute.")
+    max_inflight_bytes: Positive = Field(
+        128 << 20, description="Of all requests at once, packed and unpacked."
+    )
+    max_log_bytes: Positive = Field(4 << 30, description="Of the log.")
+    when_full: Literal["refuse", "drop_oldest"] = Field(
+        "refuse",
+        description="What gives way where the log is full: new requests, which come again, or "
+        "the oldest in it, which are lost and counted.",
+    )
+    retry_after_s: int = Field(
+        1, ge=1, le=2, description="What clients are told to wait; longer ones give up."
+    )
+    threads: int = Field(
+        16, ge=1, le=256, description="Requests at once, of gRPC and of HTTP each."
+    )
+    max_connections: Positive = Field(1000, description="Of HTTP at once.")
+    body_timeout_s: float = Field(
+        30.0, gt=0, description="Longest pause in the body of a request over HTTP."
+    )
+    self_metrics_s: float = Field(
+        60.0, ge=0, description="How often the collector's own numbers are stored; 0 for never."
+    )
+    metrics_endpoint: str | None = Field(
+        None, description="OTLP server that gets them instead of the lake."
+    )
+    log_format: Literal["text", "json"] = Field("text", description="Of what goes to stderr.")
+
+    def limits(self) -> Limits:
+        """Return the bounds of one request."""
+        return Limits(
+            request_bytes=self.max_request_bytes,
+            unpacked_bytes=self.max_unpacked_bytes,
+            ratio=self.max_ratio,
+            records=self.max_records,
+            attributes=self.max_attributes,
+            attribute_bytes=self.max_attribute_bytes,
+        )
+
+
+def load_settings(path: Path | None, options: Mapping[str, object]) -> Settings:
+    """Return what *path* says, with *options* before it.
+
+    Args:
+        path: The file; None for none.
+        options: By the names of the file's keys; None says nothing.
+
+    Raises:
+        UsageError: The file cannot be read, or a key or value is wrong; a line for each.
+    """
+    said = _read(path) if path is not None else {}
+    given = {name: value for name, value in options.items() if value is not None}
+    try:
+        return Settings.model_validate({**said, **given})
+    except ValidationError as error:
+        lines = [
+            _problem(
+                ".".join(map(str, problem["loc"])), problem["type"], problem["msg"], given, path
+            )
+            for problem in error.errors(include_url=False, include_input=False)
+        ]
+        raise UsageError("\n".join(lines)) from None
+
+
+def _problem(key: str, kind: str, text: str, given: Mapping[str, object], path: Path | None) -> str:
+    where = f"--{key.replace('_', '-')}" if key in given else f"{path}: {key}"
+    if kind == "extra_forbidden":
+        return f"{where}: there is no such key; keys: {', '.join(sorted(Settings.model_fields))}"
+    return f"{where}: expected {text.removeprefix('Input should be ')}"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = path.read_text("utf-8")
+        is_toml = path.suffix.lower() == ".toml"
+        parsed: object = tomllib.loads(content) if is_toml else yaml.safe_load(content)
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"the configuration {str(path)!r} cannot be read: {error}"
+        raise UsageError(msg) from error
+    except (tomllib.TOMLDecodeError, yaml.YAMLError) as error:
+        msg = f"the configuration {str(path)!r} is no YAML or TOML: {error}"
+        raise UsageError(msg) from error
+    if parsed is None:
+        return {}
+    if not isinstance(parsed, dict):
+        msg = f"the configuration {str(path)!r} holds no keys; expected lines such as 'lake: lake'"
+        raise UsageError(msg)
+    return {str(key): value for key, value in cast("dict[object, Any]", parsed).items()}
