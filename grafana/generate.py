@@ -1,4 +1,4 @@
-"""Write the dashboards' JSON from their constructors.
+"""Write the JSON of dashboards and alert rules from their constructors.
 
 Run in a checkout::
 
@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from .alerts import RULES, group_json
 from .dashboards import BOARDS, SOURCES, dashboard_json
 
 FOLDER = Path(__file__).resolve().parent / "generated"
@@ -18,11 +19,16 @@ FOLDER = Path(__file__).resolve().parent / "generated"
 
 def files() -> dict[str, str]:
     """Return every generated file's content by its path below `FOLDER`."""
-    return {
+    boards = {
         f"{source.name}/{board.name}.json": as_text(dashboard_json(board, source, BOARDS))
         for source in SOURCES.values()
         for board in BOARDS
     }
+    rules = {
+        f"{source.name}/alerts.json": as_text(group_json(RULES, source))
+        for source in SOURCES.values()
+    }
+    return boards | rules
 
 
 def as_text(document: object) -> str:

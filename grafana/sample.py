@@ -51,12 +51,13 @@ class Faults:
 
     Args:
         quantization: At the eighth layer, `loss_db` of SQNR are lost on every device, and
-            what follows inherits it; accuracy falls by a tenth.
+            what follows inherits it; accuracy falls.
         slow: The fourth layer takes four times as long on the second device model.
         nonfinite: The sixth layer puts out NaN on the third device model.
         overhead: Recording takes 5 % of the time.
         silent: From this build on the first device says nothing.
         loss_db: What the eighth layer loses.
+        wrong_ratio: Share of answers that its loss makes wrong.
     """
 
     quantization: int | None = -3
@@ -65,6 +66,7 @@ class Faults:
     overhead: int | None = -2
     silent: int | None = -1
     loss_db: float = 12.0
+    wrong_ratio: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -366,7 +368,7 @@ def _frame_table(
     label = frames.input % CLASSES
     wrong = 0.0 if build is None else 0.06
     if build is not None and fleet.has("quantization", build):
-        wrong += 0.1
+        wrong += fleet.faults.wrong_ratio
     random = np.random.default_rng(500 + (0 if build is None else build))
     answer = np.where(random.random(count) < wrong, (label + 1) % CLASSES, label)
     slower = 0.05 if build is not None and fleet.has("overhead", build) else 0.004

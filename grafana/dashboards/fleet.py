@@ -43,7 +43,7 @@ TO_LATENCY = Link(
 VERDICT = (
     "CASE"
     f" WHEN nonfinite_count > 0 OR worst_loss_db >= {LOSS_FAIL_DB}"
-    f" OR previous_top1_ratio - top1_ratio > {ACCURACY_DROP} THEN 2"
+    f" OR top1_loss > {ACCURACY_DROP} THEN 2"
     f" WHEN worst_loss_db >= {LOSS_WARN_DB} OR p99_ratio > {P99_RATIO}"
     f" OR overhead_ratio > {OVERHEAD_RATIO} THEN 1"
     " ELSE 0 END"
@@ -89,8 +89,9 @@ FLEET = Board(
         stat(
             "Worst change of accuracy",
             "The greatest fall of top-1 accuracy of a newest build against the build before."
-            " Healthy: zero or above, give or take what the number of labelled frames allows.",
-            f"SELECT CAST(min(top1_ratio - previous_top1_ratio) AS DOUBLE) AS change {NEWEST}",
+            " Healthy: zero, which also stands for what the number of labelled inputs leaves to"
+            " chance (two standard errors).",
+            f"SELECT CAST(min(-top1_loss) AS DOUBLE) AS change {NEWEST}",
             unit="percentunit",
             decimals=1,
             steps=falling(-ACCURACY_DROP, 0.0),
@@ -110,7 +111,7 @@ FLEET = Board(
             " Healthy: no red cell. A click on a build leads to its layers, on a device to its"
             " builds, on a time to where it goes.",
             "SELECT model_name, role, device, kernels, build, started, devices, frames,"
-            " top1_ratio, top1_ratio - previous_top1_ratio AS top1_change,"
+            " top1_ratio, -top1_loss AS top1_change,"
             " worst_layer, worst_loss_db, nonfinite_count, p99_ms, p99_ratio, overhead_ratio"
             f" {NEWEST} ORDER BY {VERDICT} DESC, worst_loss_db DESC NULLS LAST, model_name, device"
             " LIMIT 200",

@@ -23,6 +23,8 @@
 --   judged BIGINT: inputs with a prediction and a class index as label.
 --   top1_ratio DOUBLE: share of those whose best class is the label; NULL without any.
 --   previous_top1_ratio DOUBLE: the same of the build before.
+--   top1_loss DOUBLE: what was lost against the build before, where that is more than two
+--     standard errors of the difference, else 0; NULL where either is not known.
 --   reference_top1_delta DOUBLE: accuracy less the reference's on the inputs of both.
 --   mean_ms DOUBLE: mean time of a frame, ms.
 --   p50_ms DOUBLE: median, ms.
@@ -71,6 +73,9 @@ numbered AS (
     lag(CAST(s.correct AS DOUBLE) / nullif(s.judged, 0)) OVER (
       PARTITION BY s.model_name, s.role, s.kernels, s.device ORDER BY s.first_ns, s.build
     ) AS previous_top1_ratio,
+    lag(s.judged) OVER (
+      PARTITION BY s.model_name, s.role, s.kernels, s.device ORDER BY s.first_ns, s.build
+    ) AS previous_judged,
     lag(s.p99_ms) OVER (
       PARTITION BY s.model_name, s.role, s.kernels, s.device ORDER BY s.first_ns, s.build
     ) AS previous_p99_ms
@@ -96,6 +101,14 @@ SELECT
   n.judged,
   n.top1_ratio,
   n.previous_top1_ratio,
+  CASE
+    WHEN n.previous_top1_ratio - n.top1_ratio > 2 * sqrt(
+      n.top1_ratio * (1 - n.top1_ratio) / nullif(n.judged, 0)
+      + n.previous_top1_ratio * (1 - n.previous_top1_ratio) / nullif(n.previous_judged, 0)
+    )
+      THEN n.previous_top1_ratio - n.top1_ratio
+    WHEN n.previous_top1_ratio IS NOT NULL AND n.top1_ratio IS NOT NULL THEN 0
+  END AS top1_loss,
   CAST(n.edge_only_correct - n.reference_only_correct AS DOUBLE) / nullif(n.paired_judged, 0)
     AS reference_top1_delta,
   n.mean_ms,

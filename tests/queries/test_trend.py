@@ -1,5 +1,7 @@
 """Builds and layers against those before them, and devices that fell silent."""
 
+import pytest
+
 from .builders import START_NS, Rows
 
 DAY_NS = 86_400 * 10**9
@@ -47,6 +49,16 @@ def test_a_build_is_held_against_the_one_before_of_its_own_kind() -> None:
         ("b0", 1, False, None, 0.8, None),
         ("b2", 2, True, 0.8, 0.6, 1.5),
     ]
+
+
+def test_accuracy_is_lost_where_chance_does_not_explain_it() -> None:
+    rows = Rows()
+    for number, (judged, correct) in enumerate([(1000, 900), (1000, 850), (20, 16)]):
+        add_build(rows, number, judged=judged, correct=correct)
+    found = rows.ask("SELECT build, top1_loss FROM build_trend ORDER BY build")
+    assert found[0] == ("b0", None)
+    assert found[1] == ("b1", pytest.approx(0.05))
+    assert found[2] == ("b2", 0.0)  # five points lower, but of twenty inputs
 
 
 def test_accuracy_against_the_reference_is_that_of_the_inputs_of_both() -> None:
