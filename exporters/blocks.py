@@ -35,6 +35,7 @@ from .arrays import (
 from .joined import joined_rows
 from .rows import Row, identity_row
 from .sketch_sizes import sketch_sizes
+from .span_content import UNMEASURED
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -92,12 +93,15 @@ def layer_spans_table(frames: Sequence[FrameRecord]) -> "pa.Table":
         part.row() | {"parent_span_id": part.inference.span_id if part.inference else None}
         for part in parts
     ]
+    unmeasured = rows["dur_ns"] < 0
+    timed = [_layer_row(site) for site in sites]
+    untimed = [row | {"timing": UNMEASURED} for row in timed]
     columns = {
         **_spread("layer_spans", constants, part_of_row),
-        **_spread("layer_spans", [_layer_row(site) for site in sites], site_of_row),
+        **_spread("layer_spans", timed + untimed, site_of_row + unmeasured * len(sites)),
         "span_id": span_ids(rows["span_id"]),
         "start_ns": numbers(rows["start_ns"]),
-        "dur_ns": numbers(rows["dur_ns"], rows["dur_ns"] < 0),
+        "dur_ns": numbers(rows["dur_ns"], unmeasured),
     }
     return table_from_columns("layer_spans", columns)
 

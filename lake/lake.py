@@ -2,7 +2,7 @@
 
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -72,7 +72,14 @@ class Lake:
         """The lake's folder, absolute."""
         return self._storage.root
 
-    def commit(self, tables: "Mapping[str, pa.Table]", *, writer: str, sequence: int) -> None:
+    def commit(
+        self,
+        tables: "Mapping[str, pa.Table]",
+        *,
+        writer: str,
+        sequence: int,
+        step: Callable[[str], None] = lambda table: None,
+    ) -> None:
         """Add a set of rows: once, however often it is asked.
 
         The whole set is checked before any of it is written. If the process dies or the
@@ -83,6 +90,7 @@ class Lake:
             tables: Rows by table, each with all columns of its table. Empty ones are skipped.
             writer: Who writes: letters and digits that no other process uses.
             sequence: Number of this set, greater than that of the writer's set before.
+            step: Called with the name of each table whose rows are in the lake.
 
         Raises:
             LakeError: The rows do not fit the schema, or the lake cannot be written.
@@ -96,6 +104,7 @@ class Lake:
             rows = tables.get(name)
             if rows is not None and rows.num_rows:
                 commit_table(self._storage, TABLES[name], rows, writer=writer, sequence=sequence)
+                step(name)
 
     def append(self, tables: "Mapping[str, pa.Table]") -> None:
         """Add a set of rows under a writer id of its own.

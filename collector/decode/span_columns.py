@@ -258,7 +258,7 @@ class _ListsBySize:
         elements = np.empty(int(offsets[-1]), np.float32)
         for rows, values in self._parts:
             first: Places = offsets[rows].astype(np.int64)
-            across: Places = np.arange(values.shape[1])
+            across = np.arange(int(values.shape[1]))
             elements[first[:, None] + across] = values
         array: Array = pa.ListArray.from_arrays(
             pa.array(offsets), pa.array(elements), mask=pa.array(self._sizes == 0)

@@ -1,0 +1,239 @@
+"""The loop that empties a log of received requests into a lake.
+
+Each round takes a set of requests, plans it on disk, decodes it, commits its rows under a
+name made of the log's and the set's last sequence, and moves on. Killed anywhere in between,
+the next start makes the same set again, and the lake takes what it has not.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from exray.collector.decode import RequestDecoder
+from exray.exporters.log_writer import ID_FILE
+from exray.lake import Lake
+from exray.schema.errors import LakeError, LogError
+
+from .group import Stretch, next_stretch, rows_of
+from .quarantine import Quarantine
+from .state import StateFolder
+
+LINGER_S = 1.0
+"""How long requests are gathered before a set that is not full is written: a set costs the
+lake a commit for each of its tables."""
+
+POLL_S = 0.2
+"""How often an empty log is looked at."""
+
+RETRY_S = (1.0, 2.0, 5.0, 15.0, 30.0)
+"""Pauses after a lake that could not be written; the last one repeats."""
+
+logger = logging.getLogger(__name__)
+
+
+class Stop(Protocol):
+    """What ends a drain: an event of threads or of processes."""
+
+    def is_set(self) -> bool:
+        """Tell whether to stop."""
+        ...
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it is set, for so many seconds at most."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DrainStatus:
+    """How far a drain is.
+
+    Args:
+        sequence: Last request that is in the lake.
+        requests: Requests taken from the log since it was made.
+        spans: Spans committed.
+        repeated_spans: Spans dropped because they had come before.
+        rejected_spans: Spans without whole ids.
+        quarantined: Requests and damaged parts that could not be read.
+        commit_s: Seconds that the last commit took.
+        problem: Why the lake cannot be written, empty where it can.
+    """
+
+    sequence: int
+    requests: int = 0
+    spans: int = 0
+    repeated_spans: int = 0
+    rejected_spans: int = 0
+    quarantined: int = 0
+    commit_s: float = 0.0
+    problem: str = ""
+
+
+Report = Callable[[DrainStatus], None]
+
+
+def drain(
+    log_dir: Path,
+    lake: Lake,
+    stop: Stop,
+    *,
+    report: Report = lambda status: None,
+    step: Callable[[str], None] = lambda name: None,
+    linger_s: float = LINGER_S,
+) -> None:
+    """Move what arrives in a log into *lake* until *stop* is set, then what is left.
+
+    Args:
+        log_dir: The log's folder; another process may be writing it. Only one may drain it.
+        lake: Where the rows go. While it cannot be written, the log is left as it is.
+        stop: When set, what is in the log by then is still moved.
+        report: Called after each set, and when the lake fails or recovers.
+        step: Called with the name of each step that is done, for tests that die there.
+        linger_s: How long to gather requests for a set.
+
+    Raises:
+        LogError: The log cannot be read, or its drain's state not be written.
+    """
+    loop = Drain(log_dir, lake, report=report, step=step)
+    pause_s = 0.0
+    failures = 0
+    while True:
+        stopping = stop.is_set()
+        try:
+            moved = loop.move_one()
+            failures = 0
+        except LakeError as error:
+            if stopping:
+                logger.warning("exray: the log is kept for the next start: %s", error)
+                return
+            pause_s = RETRY_S[min(failures, len(RETRY_S) - 1)]
+            failures += 1
+            loop.report_problem(str(error))
+            stop.wait(pause_s)
+            continue
+        except OSError as error:
+            msg = f"the log {str(log_dir)!r} cannot be drained: {error}"
+            raise LogError(msg) from error
+        if not moved and stopping:
+            return
+        if not moved:
+            stop.wait(POLL_S)
+        elif not loop.was_full:
+            stop.wait(linger_s)
+
+
+class Drain:
+    """A log on its way into a lake, a set at a time.
+
+    Args:
+        log_dir: The log's folder.
+        lake: Where the rows go.
+        report: Called after each set.
+        step: Called with the name of each step.
+    """
+
+    def __init__(
+        self,
+        log_dir: Path,
+        lake: Lake,
+        *,
+        report: Report = lambda status: None,
+        step: Callable[[str], None] = lambda name: None,
+    ) -> None:
+        self._log = log_dir
+        self._lake = lake
+        self._report = report
+        self._step = step
+        self._writer = writer_of(log_dir)
+        self._files = StateFolder(log_dir, step)
+        self._quarantine = Quarantine(self._files.quarantine)
+        self._state, self._recent = self._files.load()
+        self._decoder = RequestDecoder()
+        self._commit_s = 0.0
+        self.was_full = False
+        """Whether the last set ended because it was full, so that more is there."""
+
+    @property
+    def status(self) -> DrainStatus:
+        """How far it is."""
+        return self._status("")
+
+    def report_problem(self, problem: str) -> None:
+        """Say that the lake cannot be written."""
+        logger.warning("exray: requests wait in the log: %s", problem)
+        self._report(self._status(problem))
+
+    def move_one(self) -> bool:
+        """Move the next set into the lake.
+
+        Returns:
+            False if there was nothing in the log.
+
+        Raises:
+            LakeError: The lake cannot be written; the set is tried again by the next call.
+            OSError: The log cannot be read, or the state not be written.
+        """
+        state = self._state
+        stretch = next_stretch(self._log, state.cursor, state.plan)
+        if stretch.end == state.cursor:
+            return False
+        if state.plan is None:
+            self._files.save_plan(state, stretch.end)
+        self._move(stretch)
+        self._report(self.status)
+        return True
+
+    def _move(self, stretch: Stretch) -> None:
+        state = self._state
+        rows = rows_of(stretch.requests, self._decoder, self._recent, state.runs)
+        for request in stretch.requests:
+            if request.number in rows.poison:
+                self._quarantine.keep_request(request, rows.poison[request.number])
+        for damage in stretch.damaged:
+            self._quarantine.keep_damage(damage)
+        self._step("decoded")
+        began_s = time.monotonic()
+        self._lake.commit(
+            rows.tables, writer=self._writer, sequence=stretch.end.sequence, step=self._step
+        )
+        self._commit_s = time.monotonic() - began_s
+        self._step("committed")
+        self._count("requests", len(stretch.requests))
+        self._count("spans", len(rows.keys))
+        self._count("repeated_spans", rows.repeated_spans)
+        self._count("rejected_spans", rows.rejected_spans)
+        self._count("quarantined", len(rows.poison) + len(stretch.damaged))
+        state.add_runs(rows.run_ids)
+        self.was_full = stretch.is_full
+        self._files.finish(state, stretch.end, rows.keys, self._recent)
+
+    def _status(self, problem: str) -> DrainStatus:
+        counts = self._state.counts
+        return DrainStatus(
+            sequence=self._state.cursor.sequence,
+            requests=counts.get("requests", 0),
+            spans=counts.get("spans", 0),
+            repeated_spans=counts.get("repeated_spans", 0),
+            rejected_spans=counts.get("rejected_spans", 0),
+            quarantined=counts.get("quarantined", 0),
+            commit_s=self._commit_s,
+            problem=problem,
+        )
+
+    def _count(self, name: str, more: int) -> None:
+        self._state.counts[name] = self._state.counts.get(name, 0) + more
+
+
+def writer_of(log_dir: Path) -> str:
+    """Return the name under which a log's sets are committed.
+
+    Raises:
+        LogError: There is no log.
+    """
+    try:
+        return (log_dir / ID_FILE).read_text("ascii").strip()
+    except OSError as error:
+        msg = f"{str(log_dir)!r} is no log: it has no {ID_FILE!r}. Name the folder of one."
+        raise LogError(msg) from error
