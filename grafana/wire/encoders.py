@@ -208,8 +208,8 @@ def numeric_bytes(text: str) -> bytes:
     """Return a decimal number in PostgreSQL's binary format: digits to the base 10,000."""
     sign, digits, exponent = Decimal(text).as_tuple()
     scale = max(0, -cast("int", exponent))
-    number = "".join(map(str, digits)) + "0" * max(0, cast("int", exponent))
-    whole, fraction = number[: len(number) - scale], number[len(number) - scale :].rjust(scale, "0")
+    number = ("".join(map(str, digits)) + "0" * max(0, cast("int", exponent))).rjust(scale, "0")
+    whole, fraction = number[: len(number) - scale], number[len(number) - scale :]
     whole = whole.rjust(-len(whole) % 4 + len(whole), "0")
     fraction = fraction.ljust(-len(fraction) % 4 + len(fraction), "0")
     groups = [int((whole + fraction)[i : i + 4]) for i in range(0, len(whole + fraction), 4)]

@@ -122,13 +122,9 @@ class Execution:
         self.fields = _fields(relation.columns, types, request.formats)
         binary = [column.format == BINARY for column in self.fields]
         shown = [
-            select_sql(kind, is_binary=is_it) for kind, is_it in zip(types, binary, strict=True)
+            select_sql(kind, is_binary=is_it).replace("#", _as_said(kind, found))
+            for kind, found, is_it in zip(types, relation.types, binary, strict=True)
         ]
-        if types != tuple(relation.types):
-            shown = [
-                sql.replace("#", f"CAST(# AS {kind})") if kind != found else sql
-                for sql, kind, found in zip(shown, types, relation.types, strict=True)
-            ]
         if any(sql != "#" for sql in shown):
             relation = relation.project(
                 ", ".join(f"{sql.replace('#', f'#{i}')} AS c{i}" for i, sql in enumerate(shown, 1))
@@ -191,6 +187,12 @@ class Execution:
             except StopIteration:
                 return None
         return self._batch
+
+
+def _as_said(said: "DuckDBPyType", found: "DuckDBPyType") -> str:
+    """Return how to select a column whose type its parameters have changed since it was said."""
+    # A column that is nothing but a parameter has no type without one, and is sent as text.
+    return "#" if said == found or said.id == "null" else f"CAST(# AS {said})"
 
 
 def _fields(

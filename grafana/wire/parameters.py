@@ -1,10 +1,11 @@
 """Values of a statement's parameters, as clients send them, in Python's types."""
 
 import datetime
+import math
 import struct
 import uuid
 from collections.abc import Callable
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 
 from . import pg_types
 from .errors import FEATURE_NOT_SUPPORTED, INVALID_BINARY, INVALID_TEXT, WireError
@@ -71,10 +72,13 @@ def _float_text(value: bytes) -> float:
     return float(_text(value))
 
 
-def _decimal_text(value: bytes) -> str:
-    text = _text(value)
-    Decimal(text)
-    return text  # DuckDB reads it exactly, to its own width
+def _decimal_text(value: bytes) -> Decimal | float:
+    return _number(Decimal(_text(value)))
+
+
+def _number(number: Decimal) -> Decimal | float:
+    """Return a number in a type that DuckDB has: its decimals are finite."""
+    return number if number.is_finite() else float(number)
 
 
 def _bytea_text(value: bytes) -> bytes:
@@ -127,15 +131,17 @@ def _interval_binary(value: bytes) -> str:
     return f"{months} months {days} days {micros} microseconds"
 
 
-def _numeric_binary(value: bytes) -> str:
-    """Return a number's text; see `encoders.numeric_bytes`."""
+def _numeric_binary(value: bytes) -> Decimal | float:
+    """Return a number; see `encoders.numeric_bytes`."""
     count, weight, sign, scale = struct.unpack_from("!hhHH", value)
-    if sign not in (0, 0x4000):
-        return "NaN" if sign == 0xC000 else "Infinity" if sign == 0xD000 else "-Infinity"
-    number = Decimal(0)
-    for i, group in enumerate(struct.unpack(f"!{count}h", value[8:])):
-        number += Decimal(group).scaleb(4 * (weight - i))
-    return f"{'-' if sign else ''}{number:.{scale}f}"
+    if sign in _NOT_FINITE:
+        return _NOT_FINITE[sign]
+    groups = struct.unpack(f"!{count}h", value[8:])
+    digits = Decimal("".join(f"{group:04}" for group in groups) or "0")
+    number = digits.scaleb(4 * (weight + 1 - count), _EXACT).quantize(
+        Decimal(1).scaleb(-scale), context=_EXACT
+    )
+    return number.copy_negate() if sign == _NEGATIVE else number
 
 
 def _uuid_binary(value: bytes) -> uuid.UUID:
@@ -145,6 +151,11 @@ def _uuid_binary(value: bytes) -> uuid.UUID:
 def _jsonb_binary(value: bytes) -> str:
     return _text(value[1:])  # the first byte is the format's version
 
+
+_EXACT = Context(prec=1000)
+_NEGATIVE = 0x4000
+_NOT_FINITE = {0xC000: math.nan, 0xD000: math.inf, 0xF000: -math.inf}
+"""Signs of PostgreSQL's numbers."""
 
 _LETTERS = (
     pg_types.TEXT,

@@ -108,12 +108,9 @@ class Runner:
         """Wait until the client has taken enough of what was written to it.
 
         Raises:
-            WireError: It was stopped; the client does not read, so the connection must end.
+            WireError: It was stopped.
         """
-        try:
-            await self._stoppable(drain())
-        except WireError as error:
-            raise WireError(error.state, str(error), is_fatal=True) from None
+        await self._stoppable(drain())
 
     def stop(self, why: str) -> None:
         """End what runs, waits or is being sent, if anything."""

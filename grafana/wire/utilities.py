@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .errors import FEATURE_NOT_SUPPORTED, INVALID_PARAMETER, WireError
+from .errors import FEATURE_NOT_SUPPORTED, INVALID_PARAMETER, READ_ONLY, SYNTAX_ERROR, WireError
 
 SERVER_VERSION = "16.4"
 """PostgreSQL whose answers these are; clients choose their catalog queries by it."""
@@ -113,11 +113,14 @@ def utility(statement: str) -> "Utility | Show | None":
 
 def _set(statement: str) -> Utility:
     if _SET_TRANSACTION.match(statement):
+        if re.search(r"READ\s+WRITE", statement, re.IGNORECASE):
+            msg = "a transaction cannot be READ WRITE: the lake is read-only here"
+            raise WireError(READ_ONLY, msg)
         return Utility("SET")
     assignment = _ASSIGNMENT.fullmatch(statement)
     if assignment is None:
         msg = f"cannot read {statement[:80]!r}; expected SET name = value"
-        raise WireError("42601", msg)
+        raise WireError(SYNTAX_ERROR, msg)
     name, value = assignment["name"], assignment["value"]
     if assignment["zone"]:
         name, value = "timezone", assignment["zone"]
@@ -160,7 +163,7 @@ def _discard(statement: str) -> Utility:
     if target in ("ALL", "PLANS", "TEMP", "TEMPORARY", "SEQUENCES"):
         return Utility(f"DISCARD {target}", "deallocate" if target == "ALL" else "none")
     msg = f"cannot read {statement[:80]!r}; expected DISCARD ALL"
-    raise WireError("42601", msg)
+    raise WireError(SYNTAX_ERROR, msg)
 
 
 def _rollback(statement: str) -> Utility:
@@ -220,9 +223,8 @@ _ASSIGNMENT = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _SET_TRANSACTION = re.compile(
-    r"SET\s+(?:SESSION\s+CHARACTERISTICS\s+AS\s+|LOCAL\s+|SESSION\s+)?TRANSACTION\b"
-    r"(?!.*READ\s+WRITE)",
-    re.IGNORECASE | re.DOTALL,
+    r"SET\s+(?:SESSION\s+CHARACTERISTICS\s+AS\s+|LOCAL\s+|SESSION\s+)?TRANSACTION\b",
+    re.IGNORECASE,
 )
 _UNLOCK = re.compile(r"SELECT\s+pg_advisory_unlock_all\s*\(\s*\)", re.IGNORECASE)
 
