@@ -1,4 +1,4 @@
-"""What each operator computes, in one vocabulary for TFLite and Keras.
+"""What each operator computes, in one vocabulary for TFLite, Keras and ONNX.
 
 An operator is a tuple of primitives, in the order in which they apply. Fusion only
 moves primitives from one operator to another, so two graphs of one network have the
@@ -29,6 +29,7 @@ _ACTIVATIONS: Mapping[str, tuple[str, ...]] = {
     "relu6": ("relu",),
     "relun1to1": ("relu",),
     "relu0to1": ("relu",),
+    "clip": ("relu",),
     "leakyrelu": ("leaky",),
     "prelu": ("prelu",),
     "elu": ("elu",),
@@ -53,30 +54,36 @@ _ACTIVATIONS: Mapping[str, tuple[str, ...]] = {
 _SAME_VALUE = (
     "reshape flatten squeeze expanddims quantize dequantize cast identity noop inputlayer dropout"
     " spatialdropout1d spatialdropout2d spatialdropout3d alphadropout gaussiandropout"
-    " gaussiannoise activityregularization masking"
+    " gaussiannoise activityregularization masking unsqueeze quantizelinear dequantizelinear"
 )
 _SAME_PRIMITIVE = {
     PRODUCT: "conv1d conv2d conv3d depthwiseconv1d depthwiseconv2d dense fullyconnected"
-    " einsumdense batchmatmul transposeconv conv1dtranspose conv2dtranspose conv3dtranspose",
+    " einsumdense batchmatmul transposeconv conv1dtranspose conv2dtranspose conv3dtranspose"
+    " conv convtranspose convinteger qlinearconv gemm qgemm matmul matmulinteger qlinearmatmul",
     "affine": "batchnormalization rescaling normalization batchnorm",
     "pool": "averagepool2d averagepooling1d averagepooling2d averagepooling3d mean"
-    " globalaveragepooling1d globalaveragepooling2d globalaveragepooling3d",
+    " globalaveragepooling1d globalaveragepooling2d globalaveragepooling3d averagepool"
+    " globalaveragepool reducemean qlinearaveragepool qlinearglobalaveragepool qlinearreducemean",
     "maxpool": "maxpool2d maxpooling1d maxpooling2d maxpooling3d reducemax"
-    " globalmaxpooling1d globalmaxpooling2d globalmaxpooling3d",
+    " globalmaxpooling1d globalmaxpooling2d globalmaxpooling3d maxpool globalmaxpool",
     "pad": "pad padv2 mirrorpad zeropadding1d zeropadding2d zeropadding3d",
-    "resize": "resizebilinear resizenearestneighbor upsampling1d upsampling2d resizing",
+    "resize": "resizebilinear resizenearestneighbor upsampling1d upsampling2d resizing resize"
+    " upsample",
     "slice": "slice stridedslice cropping1d cropping2d cropping3d getitem",
-    "concat": "concatenation concatenate pack stack",
+    "concat": "concatenation concatenate pack stack concat qlinearconcat",
     "transpose": "transpose permute",
     "gather": "gather embedding embeddinglookup",
     "lstm": "lstm unidirectionalsequencelstm",
-    "maximum": "maximum",
-    "minimum": "minimum",
+    "maximum": "maximum max",
+    "minimum": "minimum min",
+    "leaky": "qlinearleakyrelu",
+    "sigmoid": "qlinearsigmoid",
+    "softmax": "qlinearsoftmax",
 }
 # With one activation input and a constant these scale or shift; with two they join.
 _JOINS = {
     "add": "add", "addn": "add", "sub": "add", "subtract": "add", "mul": "mul", "multiply": "mul",
-    "div": "mul", "divide": "mul",
+    "div": "mul", "divide": "mul", "qlinearadd": "add", "qlinearmul": "mul",
 }  # fmt: skip
 _PRIMITIVES: Mapping[str, tuple[str, ...]] = {
     **_ACTIVATIONS,
@@ -91,7 +98,7 @@ def primitives(op: str, activation: str | None, inputs: int) -> tuple[str, ...]:
     """Split an operator into primitives.
 
     Args:
-        op: Operator as TFLite (``CONV_2D``) or Keras (``Conv2D``) names it.
+        op: Operator as TFLite (``CONV_2D``), Keras (``Conv2D``) or ONNX (``Conv``) names it.
         activation: Function fused into it; None if it has one that is not known.
         inputs: Activations that it reads, constants not counted.
 

@@ -31,6 +31,7 @@ from .litert_patching import (
     litert_model_of,
     patch_litert,
 )
+from .onnx_patching import instrument_session, is_session, onnx_model_of, patch_onnx
 from .patching import FindRecorder, unpatch
 from .recorder import Recorder
 from .scopes import Frame, Stage
@@ -41,12 +42,13 @@ from .untraced import new_frame
 
 Model = TypeVar("Model")
 
-Runtime = Literal["litert", "keras"]
+Runtime = Literal["litert", "keras", "onnx"]
 """Whose classes are patched; ``tf.lite`` is LiteRT's."""
 
 _PATCHES: dict[Runtime, tuple[Callable[[FindRecorder], None], ...]] = {
     "litert": (patch_litert, patch_compiled),
     "keras": (patch_keras,),
+    "onnx": (patch_onnx,),
 }
 
 RUNTIMES: frozenset[Runtime] = frozenset(_PATCHES)
@@ -75,8 +77,8 @@ def configure(
 ) -> None:
     """Start recording this process's inferences.
 
-    From here on LiteRT, ``tf.lite`` and Keras models are traced, whether their classes
-    are imported already or not. What was recorded is written every 30 s, at 64 MiB, by
+    From here on LiteRT, ``tf.lite``, Keras and ONNX Runtime models are traced, whether their
+    classes are imported already or not. What was recorded is written every 30 s, at 64 MiB, by
     `flush()`, before a fork and at exit; a killed process loses at most the last 30 s.
     A second call ends the first configuration, its records written, and starts anew.
 
@@ -297,7 +299,8 @@ def instrument(
     log says so. One that is traced already stays as it is.
 
     Args:
-        model: An interpreter, a compiled model of LiteRT or a Keras model.
+        model: An interpreter, a compiled model of LiteRT, a Keras model or a session of ONNX
+            Runtime, which knows its file itself.
         path: Its model file; without it layers and file are unknown.
         preserved: The interpreter was constructed with
             ``experimental_preserve_all_tensors=True``, which shows its layers without the
@@ -316,13 +319,16 @@ def instrument(
         elif is_compiled_model(model):
             if compiled_tracer_of(model) is None:
                 trace_compiled_model(recorder, model, content=path, init_ns=init_ns)
+        elif is_session(model):
+            instrument_session(recorder, model, path=path, init_ns=init_ns)
         elif any(base.__module__.startswith("keras.") for base in type(model).__mro__):
             file = None if path is None else Path(path)
             trace_keras_model(recorder, model, path=file, init_ns=init_ns)
         else:
             msg = (
                 f"exray.instrument() got {type(model).__module__}.{type(model).__qualname__}; "
-                "expected a LiteRT or tf.lite Interpreter, a LiteRT CompiledModel, or a Keras model"
+                "expected a LiteRT or tf.lite Interpreter, a LiteRT CompiledModel, a Keras model, or an "
+                "onnxruntime InferenceSession"
             )
             raise UsageError(msg)
     return model
@@ -333,7 +339,7 @@ def run_of(model: object) -> Run | None:
     traced: TracedModel | None = (
         litert_model_of(model)
         if is_interpreter(model)
-        else compiled_tracer_of(model) or traced_keras_model(model)
+        else compiled_tracer_of(model) or onnx_model_of(model) or traced_keras_model(model)
     )
     return None if traced is None else traced.run
 

@@ -91,6 +91,18 @@ class KerasInstrumentor(_Instrumentor):
         return ("keras >= 3", "tensorflow >= 2.19")
 
 
+class ONNXRuntimeInstrumentor(_Instrumentor):
+    """Traces ONNX Runtime's sessions."""
+
+    _runtime = "onnx"
+
+    def instrumentation_dependencies(self) -> Collection[str]:
+        """Return the build of ONNX Runtime that is installed, the plain one where none is."""
+        builds = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-silicon")
+        found = next((name for name in builds if _is_installed(name)), builds[0])
+        return (f"{found} >= 1.20",)
+
+
 def _start(
     runtime: api.Runtime,
     tracer_provider: Any = None,

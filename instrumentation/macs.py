@@ -88,3 +88,60 @@ _FORMULAS: Mapping[str, _Formula] = {
     "FULLY_CONNECTED": _fully_connected,
     "BATCH_MATMUL": _batch_matmul,
 }
+
+
+# --- ONNX -------------------------------------------------------------------------------
+
+
+def onnx_macs(
+    op: str, inputs: Sequence[Shape], output: Shape, attributes: Mapping[str, object]
+) -> int:
+    """Count the multiply-accumulates of one execution of an ONNX operator.
+
+    ===========================  ===============================================
+    Conv and its relatives       output elements x filter elements per output channel
+    ConvTranspose                input elements x filter elements per input channel
+    Gemm, MatMul, relatives      output elements x inner dimension
+    anything else                0
+    ===========================  ===============================================
+
+    Args:
+        op: Operator's name.
+        inputs: Shapes of all its inputs, constants too; ``()`` for one left out or unknown.
+        output: Shape of its first output.
+        attributes: Its attributes; ``transA`` is read.
+
+    Returns:
+        Multiply-accumulates; 0 where shapes are not known.
+
+    Example:
+        >>> onnx_macs("Conv", [(1, 3, 4, 4), (8, 3, 3, 3)], (1, 8, 4, 4), {})
+        3456
+    """
+    place = _ONNX_WEIGHTS.get(op)
+    if place is None or len(inputs) <= place or not (inputs[0] and inputs[place] and output):
+        return 0
+    data, weights = inputs[0], inputs[place]
+    if op == "ConvTranspose":
+        return prod(data) * prod(weights[1:])  # filter: in, out / groups, h, w
+    if "Conv" in op:
+        return prod(output) * prod(weights[1:])  # filter: out, in / groups, h, w
+    rows_are_inner = bool(attributes.get("transA")) and len(data) > 1
+    return prod(output) * data[-2 if rows_are_inner else -1]
+
+
+_ONNX_WEIGHTS: Mapping[str, int] = {
+    "Conv": 1,
+    "ConvInteger": 1,
+    "ConvTranspose": 1,
+    "FusedConv": 1,
+    "QLinearConv": 3,
+    "Gemm": 1,
+    "FusedGemm": 1,
+    "FusedMatMul": 1,
+    "MatMul": 1,
+    "MatMulInteger": 1,
+    "QGemm": 3,
+    "QLinearMatMul": 3,
+}
+"""Place of the weights among the inputs."""

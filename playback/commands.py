@@ -24,7 +24,9 @@ FAILURES_SHOWN = 5
 def run(
     model: Annotated[
         Path,
-        typer.Argument(help="A .tflite, .keras or .h5 file, or a SavedModel.", metavar="MODEL"),
+        typer.Argument(
+            help="A .tflite, .onnx, .keras or .h5 file, or a SavedModel.", metavar="MODEL"
+        ),
     ],
     inputs: Annotated[
         str, typer.Option(help="Folder of images, or an .npz file.", metavar="DIR|NPZ")
@@ -53,7 +55,9 @@ def run(
     ] = None,
     threads: Annotated[
         int | None,
-        typer.Option(min=1, max=MAX_THREADS, help="Threads of a .tflite model.", metavar="N"),
+        typer.Option(
+            min=1, max=MAX_THREADS, help="Threads of a .tflite or .onnx model.", metavar="N"
+        ),
     ] = None,
     level: Annotated[
         str,

@@ -4,7 +4,7 @@
 `fit()` turns them into the numbers that one model takes.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +44,7 @@ def prepare(value: Array, spec: PreprocessSpec | None, target: InputSpec) -> Arr
             preprocessed, does not.
         UsageError: Neither spec nor model says how large an image has to become.
     """
-    shaped = target.shaped(value) if spec is None else None
+    shaped = target.shaped(_ordered(value, target)) if spec is None else None
     if shaped is not None:
         return shaped if _is_exact(shaped, target) else shaped.astype(np.float32)
     if spec is None and not _is_image(value):
@@ -53,7 +53,7 @@ def prepare(value: Array, spec: PreprocessSpec | None, target: InputSpec) -> Arr
             f"{_shown(target)}. Bring arrays with as many elements, or images of uint8."
         )
         raise DataError(msg)
-    chosen = spec or PreprocessSpec()
+    chosen = spec or PreprocessSpec(image=ImageSpec(layout=_layout(target)))
     pixels = preprocess(value, chosen.image, _image_size(target, chosen))
     shaped = target.shaped(pixels)
     if shaped is None:
@@ -170,6 +170,18 @@ def _image_size(target: InputSpec, spec: PreprocessSpec) -> tuple[int, int] | No
     _, first, second, third = target.shape
     height, width = (second, third) if spec.image.layout == "nchw" else (first, second)
     return None if height is None or width is None else (height, width)
+
+
+def _ordered(value: Array, target: InputSpec) -> Array:
+    """Return an image with its channels where the model has them, an array as it is."""
+    is_turned = _layout(target) == "nchw" and value.ndim == 3 and _is_image(value)
+    if is_turned and value.shape != target.shape[1:]:
+        return value.transpose(2, 0, 1)
+    return value
+
+
+def _layout(target: InputSpec) -> Literal["nhwc", "nchw"]:
+    return "nchw" if target.layout == "nchw" else "nhwc"
 
 
 def _preprocessed_shape(image: ImageSpec, size: tuple[int, int]) -> tuple[int, int, int]:

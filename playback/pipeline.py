@@ -13,6 +13,7 @@ from exray.instrumentation.prediction import best_classes, names_classes
 from exray.instrumentation.recorder import Recorder
 from exray.lake.layout import MARKER, remove_unused
 from exray.schema.errors import DataError, LakeError, UsageError
+from exray.schema.layout import canonical
 from exray.schema.records import Quantization
 
 from .dataset import Dataset, Item
@@ -174,8 +175,9 @@ def _play_item(
             frame.raw(raw)
             with api.stage("preprocess") as stage:
                 values = prepare(raw, spec, runner.input)
-                # Real values, so that a float and an integer pipeline can be compared.
-                stage.output(real_values(values, runner.input))
+                # Real values in canonical layout, so that any two pipelines can be compared.
+                real = real_values(values, runner.input)
+                stage.output(canonical(real, runner.input.layout))
                 value = fit(values, runner.input)
             result.count_clamped(clamped_count(values, runner.input), values.size)
             before_ns = time.perf_counter_ns()

@@ -38,11 +38,13 @@ class InputSpec:
             but a free batch dimension is 1.
         dtype: Element type.
         quantization: How real values map to an integer input; None for a float one.
+        layout: Meaning of the dimensions of an image: ``nhwc`` or ``nchw``.
     """
 
     shape: tuple[int | None, ...]
     dtype: np.dtype[Any]
     quantization: Quantization | None = None
+    layout: str = "nhwc"
 
     def shaped(self, values: Array) -> Array | None:
         """Return *values* in the input's shape, None if they do not fit it.
@@ -103,16 +105,16 @@ def plan_runner(
     """Check what can be told of a model without loading it.
 
     Args:
-        model: A .tflite, .keras or .h5 file, or the folder of a SavedModel.
+        model: A .tflite, .onnx, .keras or .h5 file, or the folder of a SavedModel.
         kernels: One of `KERNELS`, for .tflite alone; None for the first of them.
-        threads: Threads of the runtime, for .tflite alone; None for its own default.
+        threads: Threads of the runtime, for .tflite and .onnx alone; None for its own default.
 
     Returns:
         What loads the model. It raises `ModelError` where the runtime refuses the model,
         `MissingExtraError` where there is no runtime.
 
     Raises:
-        ModelError: The file is missing, of no known kind, or not a whole .tflite file.
+        ModelError: The file is missing, of no known kind, or not a whole .tflite or .onnx file.
         UsageError: *kernels* or *threads* is not for this model.
     """
     if kernels is not None and kernels not in KERNELS:
@@ -123,7 +125,8 @@ def plan_runner(
         raise UsageError(msg)
     if not model.exists():
         msg = (
-            f"model '{model}' does not exist. Pass a .tflite, .keras or .h5 file, or a SavedModel."
+            f"model '{model}' does not exist. Pass a .tflite, .onnx, .keras or .h5 file, or a "
+            "SavedModel."
         )
         raise ModelError(msg)
     suffix = model.suffix.lower()
@@ -133,14 +136,20 @@ def plan_runner(
         from .litert_runner import LiteRTRunner
 
         return functools.partial(LiteRTRunner, model, kernels or KERNELS[0], threads)
+    if suffix == ".onnx" and model.is_file():
+        _check_unset(model, kernels=kernels)
+        from .onnx_runner import OnnxRunner, check_onnx
+
+        check_onnx(model)
+        return functools.partial(OnnxRunner, model, threads)
     if model.is_dir() or suffix in KERAS_SUFFIXES:
         _check_unset(model, kernels=kernels, threads=threads)
         from .keras_runner import KerasRunner
 
         return functools.partial(KerasRunner, model)
     msg = (
-        f"model '{model}' has the ending {model.suffix!r}; expected .tflite, .keras, .h5, or the "
-        "folder of a SavedModel."
+        f"model '{model}' has the ending {model.suffix!r}; expected .tflite, .onnx, .keras, .h5, or "
+        "the folder of a SavedModel."
     )
     raise ModelError(msg)
 

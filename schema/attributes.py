@@ -144,8 +144,9 @@ EXRAY_RUNTIME_VERSION = "exray.runtime.version"
 """Version of the runtime."""
 
 EXRAY_KERNELS = "exray.kernels"
-"""Kernel family: xnnpack, builtin, reference, or the framework's. Kernel families of one int8
-model differ by about 32 dB SQNR, so it is part of a run's identity.
+"""Kernel family: xnnpack, builtin, reference, the framework's, or ONNX Runtime's execution
+provider. Kernel families of one int8 model differ by about 32 dB SQNR, so it is part of a
+run's identity.
 """
 
 EXRAY_DELEGATE = "exray.delegate"

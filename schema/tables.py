@@ -153,7 +153,7 @@ RUNS = Table(
             False,
             None,
             "exray.model.format",
-            "tflite, keras, h5 or saved_model.",
+            "tflite, onnx, keras, h5 or saved_model.",
             "dictionary",
         ),
         Column(
@@ -171,7 +171,7 @@ RUNS = Table(
             False,
             None,
             "exray.runtime.name",
-            "litert, litert-compiled, tf.lite or keras.",
+            "litert, litert-compiled, tf.lite, keras or onnxruntime.",
             "dictionary",
         ),
         Column(

@@ -60,7 +60,7 @@ WHERE
 --   model_name VARCHAR: model file's name without its ending.
 --   model_sha256 VARCHAR: SHA-256 of the model file, hex.
 --   precision VARCHAR: type of most weights and activations.
---   runtime VARCHAR: litert, litert-compiled, tf.lite or keras.
+--   runtime VARCHAR: litert, litert-compiled, tf.lite, keras or onnxruntime.
 --   kernels VARCHAR: kernel family.
 --   device VARCHAR: device model, or the device's id where the model is not known.
 --   frames BIGINT: frames recorded, as first model of the frame.

@@ -6,7 +6,7 @@ Two lines in an application::
 
     exray.configure(build="1.4.2", role="edge", lake="lake")
 
-From here on every inference of LiteRT, ``tf.lite`` and Keras models is recorded.
+From here on every inference of LiteRT, ``tf.lite``, Keras and ONNX Runtime models is recorded.
 """
 
 from typing import TYPE_CHECKING

@@ -29,6 +29,25 @@ def test_primitives_are_those_of_the_other_runtime(
     assert primitives(*tflite) == primitives(*keras)
 
 
+@pytest.mark.parametrize(
+    ("onnx", "keras"),
+    [
+        (("Conv", "", 1), ("Conv2D", "linear", 1)),
+        (("QLinearConv", "RELU", 1), ("Conv2D", "RELU", 1)),
+        (("Clip", "", 1), ("ReLU", "", 1)),
+        (("Gemm", "", 1), ("Dense", "linear", 1)),
+        (("QLinearAdd", "", 2), ("Add", "", 2)),
+        (("ReduceMean", "", 1), ("GlobalAveragePooling2D", "", 1)),
+        (("MaxPool", "", 1), ("MaxPooling2D", "", 1)),
+        (("QuantizeLinear", "", 1), ("Flatten", "", 1)),
+    ],
+)
+def test_primitives_of_onnx_are_those_of_keras(
+    onnx: tuple[str, str, int], keras: tuple[str, str, int]
+) -> None:
+    assert primitives(*onnx) == primitives(*keras)
+
+
 def test_primitives_what_the_vocabulary_lacks_is_marked_and_stays_itself() -> None:
     assert primitives("MAGIC_OP", "", 1) == (f"{UNKNOWN}magicop",)
     assert primitives("Activation", None, 1) == (f"{UNKNOWN}activation",)

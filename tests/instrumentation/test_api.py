@@ -268,7 +268,7 @@ def test_a_runtime_is_never_imported_by_exray(tmp_path: Path) -> None:
         with recording(MemorySink()), exray.frame("a"):
             with exray.stage("decode") as stage:
                 stage.output([1, 2])
-        runtimes = {"ai_edge_litert", "tensorflow", "keras", "pyarrow", "deltalake", "duckdb"}
+        runtimes = {"ai_edge_litert", "tensorflow", "keras", "onnxruntime", "onnx", "pyarrow", "deltalake", "duckdb"}
         print("imported:", sorted(runtimes & set(sys.modules)))
         """,
     )

@@ -20,7 +20,11 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Sampler
 import exray
 from exray.instrumentation import api
 from exray.instrumentation.guard import forget_logged
-from exray.instrumentation.instrumentors import KerasInstrumentor, LiteRTInstrumentor
+from exray.instrumentation.instrumentors import (
+    KerasInstrumentor,
+    LiteRTInstrumentor,
+    ONNXRuntimeInstrumentor,
+)
 from exray.testing import MemorySink, recording
 
 from .builders import FLOAT, TINY_LAYERS, litert, make_input, make_interpreter, run
@@ -294,7 +298,11 @@ def test_the_entry_points_name_the_instrumentors() -> None:
         module, _, attribute = target.partition(":")
         found[name] = getattr(import_module(module), attribute)
 
-    assert found == {"exray_litert": LiteRTInstrumentor, "exray_keras": KerasInstrumentor}
+    assert found == {
+        "exray_litert": LiteRTInstrumentor,
+        "exray_keras": KerasInstrumentor,
+        "exray_onnxruntime": ONNXRuntimeInstrumentor,
+    }
 
 
 def test_the_dependencies_are_what_is_instrumented() -> None:

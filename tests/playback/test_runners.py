@@ -111,9 +111,9 @@ def test_a_truncated_model_is_refused_before_it_is_loaded(tmp_path: Path, kept: 
 
 
 def test_another_ending_is_refused_with_those_expected(tmp_path: Path) -> None:
-    model = tmp_path / "model.onnx"
+    model = tmp_path / "model.pb"
     model.write_bytes(b"")
-    with pytest.raises(ModelError, match=r"'\.onnx'; expected \.tflite, \.keras, \.h5"):
+    with pytest.raises(ModelError, match=r"'\.pb'; expected \.tflite, \.onnx, \.keras, \.h5"):
         plan_runner(model)
 
 
