@@ -206,7 +206,7 @@ class GroupCommitter:
         while self._writer.size_bytes + size_bytes > self._max_bytes:
             if self._when_full == "refuse":
                 return False
-            dropped = self._writer.drop_oldest()
+            dropped = self._writer.drop_oldest(self._read_sequence)
             if not dropped.size_bytes:
                 return False
             self.counts.dropped_records += dropped.records

@@ -242,8 +242,8 @@ def _find_record(descriptor: int, offset: int, size: int) -> int | None:
     return None
 
 
-def count_records(path: Path) -> int:
-    """Return how many records a segment holds, by its headers."""
+def count_records(path: Path, after: int = 0) -> int:
+    """Return how many records after the sequence *after* a segment holds, by its headers."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         count = offset = 0
@@ -251,7 +251,8 @@ def count_records(path: Path) -> int:
         while offset < size:
             header = unpack_header(os.pread(descriptor, HEADER_BYTES, offset))
             if header is not None and offset + header.size_bytes <= size:
-                count, offset = count + 1, offset + header.size_bytes
+                count += header.sequence > after
+                offset += header.size_bytes
                 continue
             found = _find_record(descriptor, offset + 1, size)
             offset = size if found is None else found

@@ -167,8 +167,11 @@ class LogWriter:
             except OSError as error:
                 raise log_error(error, self.folder) from error
 
-    def drop_oldest(self) -> Dropped:
+    def drop_oldest(self, read: int = 0) -> Dropped:
         """Remove the oldest segment, read or not.
+
+        Args:
+            read: Records up to this sequence are not counted.
 
         Raises:
             LogError: It cannot be removed.
@@ -182,7 +185,7 @@ class LogWriter:
                 if oldest == self._segment:
                     return Dropped(0, 0)
                 dropped = Dropped(
-                    count_records(segment_path(self.folder, oldest)), self._sizes[oldest]
+                    count_records(segment_path(self.folder, oldest), read), self._sizes[oldest]
                 )
                 self._remove(oldest)
             except OSError as error:
@@ -200,6 +203,14 @@ class LogWriter:
                 self._close_segment()
                 os.close(self._lock_descriptor)
                 self._lock_descriptor = -1
+
+    def abandon(self) -> None:
+        """Let go without a word to the disk: in a forked child the log is its parent's."""
+        self._lock = threading.RLock()
+        self._close_segment()
+        if self._lock_descriptor >= 0:
+            os.close(self._lock_descriptor)
+            self._lock_descriptor = -1
 
     def _is_begun(self) -> bool:
         return self._sizes.get(self._segment, 0) > 0
@@ -282,6 +293,22 @@ def _lock(folder: Path) -> int:
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
     return descriptor
+
+
+def holder(folder: Path) -> int | None:
+    """Return the process that writes a log, None for none."""
+    try:
+        descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        text = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
+        return int(text) if text.isdigit() else 0
+    finally:
+        os.close(descriptor)
+    return None
 
 
 def _log_id(folder: Path) -> str:

@@ -19,6 +19,9 @@ RETRYABLE = frozenset({408, 429, 502, 503, 504})
 """Answers after which the same request may be taken later. The specification of OTLP names
 the last four; 408 is a server that did not get the request in time."""
 
+DENIED = frozenset({401, 403, 404, 407})
+"""Answers that are no fault of the request's: a token or an address must be set right first."""
+
 GZIP_LEVEL = 1
 """Higher levels take several times as long for a few percent: sketches are random."""
 
@@ -44,11 +47,13 @@ class Answer:
         outcome: What became of it.
         problem: In words, empty where there is none.
         retry_after_s: How long the server wants to be left alone.
+        is_denied: Whether the server refuses whoever sends, not what is sent.
     """
 
     outcome: Outcome
     problem: str = ""
     retry_after_s: float = 0.0
+    is_denied: bool = False
 
 
 class HttpSender:
@@ -68,8 +73,8 @@ class HttpSender:
     def __init__(self, destination: Destination, user_agent: str) -> None:
         self.url = destination.url
         self._timeout_s = destination.timeout_s
-        self._gzip = destination.gzip
-        self._headers = {
+        self.packs = destination.gzip
+        self._headers: dict[str, str] = {
             "User-Agent": user_agent,
             **destination.headers,
             "Content-Type": "application/x-protobuf",
@@ -77,14 +82,20 @@ class HttpSender:
         handlers: list[urllib.request.BaseHandler] = [_NoRedirect()]
         if self.url.startswith("https:"):
             handlers.append(urllib.request.HTTPSHandler(context=destination.ssl_context()))
-        if destination.gzip:
-            self._headers["Content-Encoding"] = "gzip"
         self._opener = urllib.request.build_opener(*handlers)
 
     def post(self, body: Sequence[Buffer]) -> Answer:
         """Send one request and return the answer; what goes wrong on the way is one too."""
-        data = gzip_parts(body) if self._gzip else b"".join(body)
-        request = urllib.request.Request(self.url, data, self._headers, method="POST")
+        return self.send(self.pack(body), is_gzip=self.packs)
+
+    def pack(self, body: Sequence[Buffer]) -> bytes:
+        """Return a request as it is sent, in gzip where `packs` says so."""
+        return gzip_parts(body) if self.packs else b"".join(body)
+
+    def send(self, data: bytes, *, is_gzip: bool) -> Answer:
+        """Send one request, packed or not, and return the answer."""
+        headers = self._headers | ({"Content-Encoding": "gzip"} if is_gzip else {})
+        request = urllib.request.Request(self.url, data, headers, method="POST")
         try:
             with self._opener.open(request, timeout=self._timeout_s) as response:
                 return _accepted(response.read())
@@ -130,7 +141,7 @@ def _refused(error: urllib.error.HTTPError) -> Answer:
     printable = "".join(c if c.isprintable() else " " for c in words).strip()
     problem = f"it answered {error.code} {error.reason}: {printable}".removesuffix(": ")
     if error.code not in RETRYABLE:
-        return Answer(Outcome.REFUSED, problem)
+        return Answer(Outcome.REFUSED, problem, is_denied=error.code in DENIED)
     return Answer(Outcome.LATER, problem, _retry_after_s(error.headers.get("Retry-After")))
 
 

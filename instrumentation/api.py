@@ -65,6 +65,9 @@ def configure(
     role: str | None = None,
     lake: str | os.PathLike[str] | None = None,
     endpoint: str | None = None,
+    spool: str | os.PathLike[str] | None = None,
+    spool_bytes: int | None = None,
+    is_sending_paused: Callable[[], bool] | None = None,
     level: str | None = None,
     layers: str | Sequence[str] | None = None,
     host_period_s: float | None = None,
@@ -92,6 +95,13 @@ def configure(
             HTTP; a lake named beside it gets them too. Default: ``EXRAY_ENDPOINT``; where no
             lake is named either, ``OTEL_EXPORTER_OTLP_ENDPOINT``. Headers, timeout,
             compression and certificates are those of OpenTelemetry's variables.
+        spool: Folder where what the endpoint has not taken yet is kept on disk, for this
+            device alone; it is sent for as long as it takes, after a restart too. ``off``
+            keeps it in memory. Default: ``EXRAY_SPOOL``, else ``$XDG_STATE_HOME/exray/spool``.
+        spool_bytes: Most that a process keeps there; then the oldest goes. Default:
+            ``EXRAY_SPOOL_BYTES``, else 256 MiB.
+        is_sending_paused: Asked before each request whether it must wait in the spool, such
+            as on a metered network.
         level: ``off``, ``latency``, ``summary``, ``distribution`` or, only where privacy is
             ``open``, ``full``. Default: ``off`` where ``OTEL_SDK_DISABLED`` is true, else
             ``EXRAY_LEVEL``, else ``summary``.
@@ -134,6 +144,8 @@ def configure(
         privacy=privacy,
         fleet_secret=fleet_secret,
         full_ring_bytes=full_ring_bytes,
+        spool=spool,
+        spool_bytes=spool_bytes,
         auto=auto,
     )
     lake_named = is_lake_named(lake)
@@ -142,9 +154,25 @@ def configure(
     if config.level == Level.OFF:
         return
     with guard("start recording"):
-        sink = open_sink(config, server, into_lake=lake_named or server is None)
+        sink = open_sink(
+            config,
+            server,
+            into_lake=lake_named or server is None,
+            is_paused=_guarded(is_sending_paused),
+        )
         if sink is not None:
             start(Recorder(config, sink))
+
+
+def _guarded(is_paused: Callable[[], bool] | None) -> Callable[[], bool]:
+    """Return the application's hook so that nothing it raises stops the sending."""
+
+    def asked() -> bool:
+        with guard("ask whether sending is paused"):
+            return is_paused is not None and bool(is_paused())
+        return False
+
+    return asked
 
 
 def start(recorder: Recorder, runtimes: AbstractSet[Runtime] = RUNTIMES) -> None:

@@ -10,6 +10,8 @@ argument             OpenTelemetry                                 exray        
 ``role``             —                                             ``EXRAY_ROLE``             ``edge``
 ``lake``             —                                             ``EXRAY_LAKE``             ``lake``
 ``endpoint``         ``OTEL_EXPORTER_OTLP_ENDPOINT`` [1]_          ``EXRAY_ENDPOINT``         none
+``spool``            —                                             ``EXRAY_SPOOL`` [2]_       [2]_
+``spool_bytes``      —                                             ``EXRAY_SPOOL_BYTES``      256 MiB
 ``level``            ``OTEL_SDK_DISABLED=true`` means ``off``      ``EXRAY_LEVEL``            ``summary``
 ``layers``           —                                             ``EXRAY_LAYERS``           ``all``
 ``sampling``         —                                             ``EXRAY_SAMPLING``         ``budget``
@@ -24,6 +26,9 @@ Privacy is ``open`` by default where recorded inputs are played back (``exray ru
 
 .. [1] Where neither an endpoint nor a lake is named otherwise: that variable is for all
    telemetry of an application. Without a lake named, an endpoint gets the records alone.
+
+.. [2] Where what an endpoint has not taken yet is kept; ``off`` keeps it in memory. Default:
+   ``$XDG_STATE_HOME/exray/spool``.
 
 ``EXRAY_NATIVE=off`` keeps the native library from being loaded: all is done in Python then.
 
@@ -42,6 +47,7 @@ from typing import TypeVar
 
 from opentelemetry.sdk.resources import OTELResourceDetector
 
+from exray.exporters.spool import SMALLEST_SPOOL_BYTES, SPOOL_BYTES, default_spool
 from exray.lake.tensors import FULL_RING_BYTES
 from exray.schema.errors import UsageError
 from exray.schema.keying import secret_from_text
@@ -87,6 +93,9 @@ class Config:
     privacy: PrivacyMode = "closed"
     fleet_secret: bytes | None = field(default=None, repr=False)
     full_ring_bytes: int = FULL_RING_BYTES
+    spool: Path | None = None
+    """Where what an endpoint has not taken is kept; None for memory."""
+    spool_bytes: int = SPOOL_BYTES
 
 
 def resolve(
@@ -103,6 +112,8 @@ def resolve(
     privacy: str | None = None,
     fleet_secret: str | bytes | None = None,
     full_ring_bytes: int | None = None,
+    spool: str | os.PathLike[str] | None = None,
+    spool_bytes: int | None = None,
     default_privacy: PrivacyMode = "closed",
 ) -> Config:
     """Complete the arguments from the environment and the defaults.
@@ -154,6 +165,12 @@ def resolve(
         )
         if full_ring_bytes is None
         else _parse_bytes(full_ring_bytes),
+        spool=_from_environment("EXRAY_SPOOL", _parse_spool, str(default_spool()))
+        if spool is None
+        else _parse_spool(spool),
+        spool_bytes=_from_environment("EXRAY_SPOOL_BYTES", _parse_spool_bytes, str(SPOOL_BYTES))
+        if spool_bytes is None
+        else _parse_spool_bytes(spool_bytes),
     )
     asked = level is not None or layers is not None
     return _without_full(config, asked=asked and not os.environ.get("EXRAY_PRIVACY", "").strip())
@@ -218,6 +235,24 @@ def _parse_bytes(size: object) -> int:
         size = int(size)
     if not isinstance(size, int) or isinstance(size, bool) or size <= 0:
         msg = f"full_ring_bytes {size!r} is no size; expected a number of bytes above 0"
+        raise UsageError(msg)
+    return size
+
+
+def _parse_spool(spool: object) -> Path | None:
+    if not isinstance(spool, str | os.PathLike) or not os.fspath(spool):
+        msg = f"spool {spool!r} is no path; expected a folder for this device alone, or 'off'"
+        raise UsageError(msg)
+    path = os.fsdecode(os.fspath(spool))
+    # Absolute: an application may change its folder before the first records are sent.
+    return None if path == "off" else Path(path).absolute()
+
+
+def _parse_spool_bytes(size: object) -> int:
+    if isinstance(size, str) and size.isascii() and size.isdigit():
+        size = int(size)
+    if not isinstance(size, int) or isinstance(size, bool) or size < SMALLEST_SPOOL_BYTES:
+        msg = f"spool_bytes {size!r} is no size; expected {SMALLEST_SPOOL_BYTES} bytes or more"
         raise UsageError(msg)
     return size
 

@@ -2,12 +2,13 @@
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from exray.exporters.buffer import RecordBuffer
 from exray.exporters.lake import LakeExporter
 from exray.exporters.otlp import OTLPExporter
 from exray.exporters.otlp_settings import check_endpoint, endpoint_from_environment
+from exray.exporters.spool import Spool
 from exray.exporters.typing import RecordExporter
 from exray.schema.errors import ExrayError, MissingExtraError, UsageError
 from exray.schema.records import FrameRecord, Graph, MetricRecord, Run
@@ -53,13 +54,20 @@ def is_lake_named(lake: object) -> bool:
     return lake is not None or bool(os.environ.get("EXRAY_LAKE", "").strip())
 
 
-def open_sink(config: Config, endpoint: str | None, *, into_lake: bool) -> RecordSink | None:
+def open_sink(
+    config: Config,
+    endpoint: str | None,
+    *,
+    into_lake: bool,
+    is_paused: Callable[[], bool] = lambda: False,
+) -> RecordSink | None:
     """Open what records go to; log what cannot be opened.
 
     Args:
-        config: Names the lake.
+        config: Names lake and spool.
         endpoint: OTLP server, None for none.
         into_lake: Whether the lake gets them.
+        is_paused: Whether nothing may be sent now.
 
     Returns:
         None where nothing could be opened.
@@ -70,7 +78,7 @@ def open_sink(config: Config, endpoint: str | None, *, into_lake: bool) -> Recor
         if exporter is not None:
             sinks.append(RecordBuffer(exporter))
     if endpoint is not None:
-        exporter = _open_endpoint(endpoint)
+        exporter = _open_endpoint(endpoint, config, is_paused)
         if exporter is not None:
             sinks.append(RecordBuffer(exporter))
     return sinks[0] if len(sinks) == 1 else Tee(sinks) if sinks else None
@@ -86,14 +94,27 @@ def _open_lake(config: Config) -> RecordExporter | None:
     return None
 
 
-def _open_endpoint(endpoint: str) -> RecordExporter | None:
+def _open_endpoint(
+    endpoint: str, config: Config, is_paused: Callable[[], bool]
+) -> RecordExporter | None:
     # The variable of traces alone has a path of its own, which a base would hide.
     base = None if endpoint == endpoint_from_environment() else endpoint
     try:
-        return OTLPExporter(base)
+        return OTLPExporter(base, spool=_open_spool(config), is_paused=is_paused)
     except ExrayError as error:
         log_once("endpoint", f"{error} Nothing is sent; the application runs on.")
     return None
+
+
+def _open_spool(config: Config) -> Spool | None:
+    """Open the spool; a device whose disk takes nothing sends from memory."""
+    if config.spool is None:
+        return None
+    try:
+        return Spool(config.spool, max_bytes=config.spool_bytes)
+    except ExrayError as error:
+        log_once("spool", f"{error} What cannot be sent at once waits in memory.")
+        return None
 
 
 class Tee:

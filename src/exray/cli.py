@@ -23,6 +23,7 @@ from exray.schema.errors import ExrayError, UsageError
 
 COMMAND_MODULES = (
     "exray.diagnosis.commands",
+    "exray.exporters.commands",
     "exray.grafana.commands",
     "exray.diagnosis.diagnose_commands",
     "exray.playback.commands",
