@@ -29,7 +29,11 @@ def run(
         ),
     ],
     inputs: Annotated[
-        str, typer.Option(help="Folder of images, or an .npz file.", metavar="DIR|NPZ")
+        str,
+        typer.Option(
+            help="Folder of images, .wav or .txt files; an .npz file; a CSV with a column 'text'.",
+            metavar="DIR|NPZ|CSV",
+        ),
     ],
     build: Annotated[
         str, typer.Option(help="Name of the build, as 'compare' will take it.", metavar="NAME")

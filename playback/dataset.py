@@ -1,5 +1,6 @@
-"""Recorded inputs: a folder of images, or the arrays of an npz file."""
+"""Recorded inputs: a folder of images, recordings or texts, an npz file, a CSV of texts."""
 
+import csv
 import os
 import zipfile
 from collections import Counter
@@ -14,7 +15,15 @@ from numpy.typing import NDArray
 
 from exray.schema.errors import UsageError
 
-from .decode import IMAGE_SUFFIXES, decode_image
+from .decode import (
+    AUDIO_SUFFIXES,
+    IMAGE_SUFFIXES,
+    TEXT_SUFFIXES,
+    decode_image,
+    decode_wav,
+    read_text,
+    wav_rate,
+)
 
 INPUT_NAMES = ("images", "inputs")
 """Arrays of an npz that are its inputs, the first one found; else its largest array is."""
@@ -33,14 +42,17 @@ class Item:
     Args:
         input_id: Its name, which joins edge and reference.
         load: Returns the input: pixels of an image file, shape ``(height, width, 3)``,
-            uint8, RGB; or an array as the npz holds it, without the batch axis. Raises
-            `DataError` for an image that cannot be read.
+            uint8, RGB; samples of a recording, shape ``(n,)``, int16; bytes of a text, shape
+            ``(n,)``, uint8; or an array as the npz holds it, without the batch axis. Raises
+            `DataError` for a file that cannot be read.
         label: Class index that an npz brings along, else None.
+        sample_rate_hz: Returns the rate of a recording, None where it is not known.
     """
 
     input_id: str
     load: Callable[[], NDArray[Any]]
     label: int | None = None
+    sample_rate_hz: Callable[[], int | None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +73,12 @@ class Dataset:
 
 
 def open_dataset(path: str | Path, limit: int | None = None, label_offset: int = 0) -> Dataset:
-    """Find the recorded inputs of a folder or an npz file.
+    """Find the recorded inputs of a folder, an npz file or a CSV file of texts.
 
     Images of a folder and the folders in it are ordered by id, the path relative to the
-    folder with ``/``; other files and names that begin with a dot are passed over. An npz
+    folder with ``/``; other files and names that begin with a dot are passed over. A folder
+    without images may hold recordings (.wav), one without these texts (.txt). A CSV has the
+    texts in its column ``text`` and their ids in ``file``, or the line's index. An npz
     brings ``images``, ``inputs`` or its largest array, ids in ``files`` if it is there
     (else the index as ``000007``), and class indices in ``labels`` if it is there.
 
@@ -87,6 +101,8 @@ def open_dataset(path: str | Path, limit: int | None = None, label_offset: int =
         items = _folder_items(path)
     elif path.is_file() and zipfile.is_zipfile(path):
         items = _npz_items(path, label_offset)
+    elif path.is_file() and path.suffix.lower() == ".csv":
+        items = _csv_items(path)
     else:
         found = "is neither" if path.exists() else "does not exist"
         msg = f"inputs {path}: {found}, expected a folder of images or an .npz. Check the path"
@@ -100,18 +116,52 @@ def _folder_items(folder: Path) -> list[Item]:
         # Hidden files are no inputs: thumbnails, and "._x.jpg" as macOS leaves them.
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [Path(parent, name) for name in names if not name.startswith(".")]
-    images = {
-        file.relative_to(folder).as_posix(): file
-        for file in found
-        if file.suffix.lower() in IMAGE_SUFFIXES
-    }
-    if not images:
-        counts = Counter(file.suffix or "no suffix" for file in found).most_common(5)
-        others = ", ".join(f"{count} {suffix}" for suffix, count in counts) or "nothing"
-        kinds = " ".join(IMAGE_SUFFIXES)
-        msg = f"inputs {folder}: no image, found {others}; expected {kinds}. Name another folder"
+    for suffixes in (IMAGE_SUFFIXES, AUDIO_SUFFIXES, TEXT_SUFFIXES):
+        files = {
+            file.relative_to(folder).as_posix(): file
+            for file in found
+            if file.suffix.lower() in suffixes
+        }
+        if files:
+            return [_file_item(name, files[name]) for name in sorted(files)]
+    counts = Counter(file.suffix or "no suffix" for file in found).most_common(5)
+    others = ", ".join(f"{count} {suffix}" for suffix, count in counts) or "nothing"
+    kinds = " ".join((*IMAGE_SUFFIXES, *AUDIO_SUFFIXES, *TEXT_SUFFIXES))
+    msg = f"inputs {folder}: no image, found {others}; expected {kinds}. Name another folder"
+    raise UsageError(msg)
+
+
+def _file_item(name: str, path: Path) -> Item:
+    suffix = path.suffix.lower()
+    if suffix in AUDIO_SUFFIXES:
+        return Item(name, partial(decode_wav, path), sample_rate_hz=partial(wav_rate, path))
+    return Item(name, partial(read_text if suffix in TEXT_SUFFIXES else decode_image, path))
+
+
+def _csv_items(path: Path) -> list[Item]:
+    """Return the texts of a CSV file, in its order."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file, strict=True))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        msg = f"inputs {path}: not a readable CSV file ({error}). Write it as UTF-8 with commas"
+        raise UsageError(msg) from error
+    if not rows or rows[0].get("text") is None:
+        columns = ", ".join(map(str, rows[0])) if rows else "no rows"
+        msg = f"inputs {path}: no column 'text', got {columns}. Add one with the texts"
         raise UsageError(msg)
-    return [Item(name, partial(decode_image, images[name])) for name in sorted(images)]
+    texts: dict[str, str] = {}
+    for index, row in enumerate(rows):
+        name = row.get("file") or f"{index:0{INDEX_DIGITS}d}"
+        if name in texts:
+            msg = f"inputs {path}: '{name}' twice in column 'file'. Give each text its own name"
+            raise UsageError(msg)
+        texts[name] = row["text"] or ""
+    return [Item(name, partial(_text_bytes, text)) for name, text in texts.items()]
+
+
+def _text_bytes(text: str) -> NDArray[np.uint8]:
+    return np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8)
 
 
 def _npz_items(path: Path, label_offset: int) -> list[Item]:

@@ -1,5 +1,6 @@
-"""Image files to pixels."""
+"""Image files to pixels, wav files to samples."""
 
+import wave
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,12 @@ from exray.schema.errors import DataError, MissingExtraError
 
 IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
 """A file whose name ends so, in any case, is taken for an image."""
+
+AUDIO_SUFFIXES = (".wav",)
+"""A file whose name ends so, in any case, is taken for a recording."""
+
+TEXT_SUFFIXES = (".txt",)
+"""A file whose name ends so, in any case, is taken for a text."""
 
 _WIDE_MODES = ("I", "F")
 """First letters of Pillow's modes with more than 8 bits a channel."""
@@ -51,3 +58,54 @@ def decode_image(path: str | Path) -> NDArray[np.uint8]:
     # Pillow would clip wider values at 255 without a word.
     msg = f"{path}: got pixels of mode {mode}, expected 8 bits a channel. Convert the image"
     raise DataError(msg)
+
+
+def decode_wav(path: str | Path) -> NDArray[np.int16]:
+    """Decode a wav file of 16 bits; of several channels the first counts.
+
+    Args:
+        path: A file of uncompressed samples.
+
+    Returns:
+        Samples, shape ``(n,)``, int16.
+
+    Raises:
+        DataError: The file is missing, damaged, or has other than 16 bits a sample.
+    """
+    try:
+        with wave.open(str(path), "rb") as file:
+            width, channels = file.getsampwidth(), file.getnchannels()
+            data = file.readframes(file.getnframes())
+    except FileNotFoundError as error:
+        msg = f"{path}: no such recording. Check the path"
+        raise DataError(msg) from error
+    except (wave.Error, EOFError, OSError) as error:
+        msg = f"{path}: not a readable wav file ({error}). Write it as uncompressed 16-bit samples"
+        raise DataError(msg) from error
+    if width != 2:
+        msg = f"{path}: got samples of {8 * width} bits, expected 16. Convert the recording"
+        raise DataError(msg)
+    samples = np.frombuffer(data[: len(data) - len(data) % (2 * channels)], "<i2")
+    return samples[::channels].astype(np.int16)
+
+
+def wav_rate(path: str | Path) -> int | None:
+    """Return the sample rate of a wav file, Hz; None where it cannot be read."""
+    try:
+        with wave.open(str(path), "rb") as file:
+            return file.getframerate()
+    except (wave.Error, EOFError, OSError):
+        return None
+
+
+def read_text(path: str | Path) -> NDArray[np.uint8]:
+    """Return the bytes of a text file, shape ``(n,)``, uint8.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    try:
+        return np.frombuffer(Path(path).read_bytes(), np.uint8)
+    except OSError as error:
+        msg = f"{path}: cannot be read ({error.strerror}). Check the path"
+        raise DataError(msg) from error

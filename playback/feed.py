@@ -12,13 +12,25 @@ from numpy.typing import NDArray
 from exray.schema.errors import DataError, UsageError
 from exray.schema.quantization import dequantize
 
+from .audio import preprocess_audio
 from .image import preprocess, quantize
 from .image_spec import ImageSpec
 from .runners import InputSpec
 from .spec import PreprocessSpec
+from .text import preprocess_text
 
 Array = NDArray[Any]
 """A tensor of any shape and element type."""
+
+_MADE = {"image": "images", "audio": "features", "text": "ids"}
+"""What a spec makes, by medium."""
+
+_SHAPING = {
+    "image": "resize, channels or layout",
+    "audio": "samples, window, mel or mfcc",
+    "text": "length",
+}
+"""What of a spec decides the shape of the model's input, by medium."""
 
 MOST = 0.5
 """Share of the model input that, clamped, is a mistake and not an outlier."""
@@ -32,7 +44,8 @@ def prepare(value: Array, spec: PreprocessSpec | None, target: InputSpec) -> Arr
     preprocessed as the spec, or the default one, says.
 
     Args:
-        value: An image (H, W, C) or (H, W) of uint8, or an array.
+        value: An image (H, W, C) or (H, W) of uint8, a recording (n,), a text as bytes (n,),
+            or an array.
         spec: Declared preprocessing; None where the user declared none.
         target: The model's input.
 
@@ -54,15 +67,23 @@ def prepare(value: Array, spec: PreprocessSpec | None, target: InputSpec) -> Arr
         )
         raise DataError(msg)
     chosen = spec or PreprocessSpec(image=ImageSpec(layout=_layout(target)))
-    pixels = preprocess(value, chosen.image, _image_size(target, chosen))
-    shaped = target.shaped(pixels)
+    made = _preprocessed(value, chosen, target)
+    shaped = target.shaped(made)
     if shaped is None:
         msg = (
-            f"an image of shape {value.shape} was preprocessed to {pixels.shape}; the model takes "
-            f"{_shown(target)}. Correct resize, channels or layout of the preprocessing spec."
+            f"an input of shape {value.shape} was preprocessed to {made.shape}; the model takes "
+            f"{_shown(target)}. Correct {_SHAPING[chosen.medium]} of the preprocessing spec."
         )
         raise DataError(msg)
     return shaped
+
+
+def _preprocessed(value: Array, spec: PreprocessSpec, target: InputSpec) -> Array:
+    if spec.audio is not None:
+        return preprocess_audio(value, spec.audio)
+    if spec.text is not None:
+        return preprocess_text(value, spec.text)
+    return preprocess(value, spec.image, _image_size(target, spec))
 
 
 def check_spec(spec: PreprocessSpec, target: InputSpec) -> None:
@@ -72,15 +93,13 @@ def check_spec(spec: PreprocessSpec, target: InputSpec) -> None:
         UsageError: Size, channels or layout do not fit, or nothing says how large an image
             has to become.
     """
-    size = spec.image.resize.size or _image_size(target, spec)
-    if size is None:
-        msg = "the model's input size is not fixed. Add 'image: {resize: {size: [height, width]}}'"
-        raise UsageError(msg)
-    shape = _preprocessed_shape(spec.image, size)
+    shape = _preprocessed_shape(spec, target)
+    if shape is None:  # as long as each recording
+        return
     if target.shaped(np.broadcast_to(np.float32(0), shape)) is None:
         msg = (
-            f"the preprocessing spec makes images of shape {shape}; the model takes "
-            f"{_shown(target)}. Correct resize, channels or layout of the spec."
+            f"the preprocessing spec makes {_MADE[spec.medium]} of shape {shape}; the model takes "
+            f"{_shown(target)}. Correct {_SHAPING[spec.medium]} of the spec."
         )
         raise UsageError(msg)
 
@@ -184,9 +203,19 @@ def _layout(target: InputSpec) -> Literal["nhwc", "nchw"]:
     return "nchw" if target.layout == "nchw" else "nhwc"
 
 
-def _preprocessed_shape(image: ImageSpec, size: tuple[int, int]) -> tuple[int, int, int]:
-    channels = 1 if image.channels == "gray" else 3
-    return (channels, *size) if image.layout == "nchw" else (*size, channels)
+def _preprocessed_shape(spec: PreprocessSpec, target: InputSpec) -> tuple[int, ...] | None:
+    """Return the shape of what a spec makes, None where it depends on the input."""
+    if spec.audio is not None:
+        length = spec.audio.samples
+        return None if length is None else (spec.audio.pieces(length), spec.audio.bands)
+    if spec.text is not None:
+        return (spec.text.length,)
+    size = spec.image.resize.size or _image_size(target, spec)
+    if size is None:
+        msg = "the model's input size is not fixed. Add 'image: {resize: {size: [height, width]}}'"
+        raise UsageError(msg)
+    channels = 1 if spec.image.channels == "gray" else 3
+    return (channels, *size) if spec.image.layout == "nchw" else (*size, channels)
 
 
 def _real_ends(target: InputSpec) -> tuple[float, float, float] | None:

@@ -1,70 +1,17 @@
 """What a spec may say about images: keys, allowed values, defaults."""
 
-import difflib
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Literal, Self, cast
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    model_validator,
-)
-from pydantic_core import PydanticCustomError
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-"""A finite number; a text or a truth value is none."""
+from .spec_part import FORM_ERROR, Number, SpecPart, keys_of, pair, plain_error
 
 MAX_SIDE = 8192
 """Longest side of a resized image, pixels: three channels of floats then take 0.8 GB."""
 
 Pixels = Annotated[int, Field(strict=True, gt=0, le=MAX_SIDE)]
 """A count of pixels."""
-
-FORM_ERROR = "form"
-"""Type of a pydantic error whose message is the expected form alone."""
-
-PLAIN_ERROR = "plain"
-"""Type of a pydantic error whose message says everything."""
-
-
-def did_you_mean(word: str, allowed: Iterable[str]) -> str:
-    """Return a sentence that suggests the nearest allowed word, or an empty text."""
-    near = difflib.get_close_matches(word.lower(), list(allowed), n=1)
-    return f". Did you mean '{near[0]}'?" if near else ""
-
-
-def _keys(value: object) -> set[str]:
-    if isinstance(value, SpecPart):
-        return set(type(value).model_fields)
-    if isinstance(value, Mapping):
-        return {str(key) for key in cast("Mapping[object, object]", value)}
-    return set()
-
-
-def _plain_error(text: str) -> PydanticCustomError:
-    # The text goes in as context: in the template its own braces would be placeholders.
-    return PydanticCustomError(PLAIN_ERROR, "{text}", {"text": text})
-
-
-class SpecPart(BaseModel):
-    """A mapping of the spec: immutable, and closed to unknown keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _check_keys(cls, data: object) -> object:
-        """Name an unknown key together with the allowed ones, which pydantic does not."""
-        allowed = list(cls.model_fields)
-        for key in _keys(data):
-            if key not in allowed:
-                text = f"unknown key '{key}', expected {', '.join(allowed)}"
-                raise _plain_error(text + did_you_mean(key, allowed))
-        return data
 
 
 class CentralCrop(SpecPart):
@@ -79,18 +26,11 @@ class CentralCrop(SpecPart):
 
 def _height_width(value: object) -> object:
     form = f"[height, width], two integers from 1 to {MAX_SIDE}"
-    return value if value is None else _pair(value, form)
+    return value if value is None else pair(value, form)
 
 
 def _two_ends(value: object) -> object:
-    return _pair(value, "[a, b], two numbers")
-
-
-def _pair(value: object, form: str) -> object:
-    """Refuse what is no list of two here: pydantic's own words would be about tuples."""
-    if isinstance(value, list | tuple) and len(cast("list[object]", value)) == 2:
-        return cast("object", value)
-    raise PydanticCustomError(FORM_ERROR, "{form}", {"form": form})
+    return pair(value, "[a, b], two numbers")
 
 
 class ResizeSpec(SpecPart):
@@ -115,7 +55,7 @@ class RangeValues(SpecPart):
     @model_validator(mode="after")
     def _check_width(self) -> Self:
         if self.range[0] == self.range[1]:
-            raise _plain_error(
+            raise plain_error(
                 f"got {list(self.range)}, expected two different numbers: else every pixel is the same"
             )
         return self
@@ -136,9 +76,9 @@ class MeanStdValues(SpecPart):
     def _check_pairing(self) -> Self:
         if len(self.mean) != len(self.std):
             lengths = f"{len(self.mean)} in mean and {len(self.std)} in std"
-            raise _plain_error(f"got {lengths}, expected as many numbers in both")
+            raise plain_error(f"got {lengths}, expected as many numbers in both")
         if 0.0 in self.std:
-            raise _plain_error(f"got 0 in std {list(self.std)}, expected numbers to divide by")
+            raise plain_error(f"got 0 in std {list(self.std)}, expected numbers to divide by")
         return self
 
 
@@ -166,7 +106,7 @@ def _values_tag(value: object) -> str | None:
     """Tell the forms apart by the keys used, so that an error speaks of one form only."""
     if value == "raw":
         return "<raw>"
-    keys = _keys(value)
+    keys = keys_of(value)
     matching = (tag for tag, form in _VALUES_TAGS.items() if keys & set(form.model_fields))
     return next(matching, None)
 
@@ -224,7 +164,7 @@ class ImageSpec(SpecPart):
         count = 1 if self.channels == "gray" else 3
         if isinstance(self.values, MeanStdValues) and len(self.values.mean) not in {1, count}:
             expected = "1" if count == 1 else "1 or 3"
-            raise _plain_error(
+            raise plain_error(
                 f"got {len(self.values.mean)} numbers in values.mean,"
                 f" expected {expected} with channels {self.channels}"
             )

@@ -16,6 +16,7 @@ from exray.schema.errors import DataError, LakeError, UsageError
 from exray.schema.layout import canonical
 from exray.schema.records import Quantization
 
+from .audio import check_rate
 from .dataset import Dataset, Item
 from .feed import Array, check_spec, clamped_count, clamping_note, fit, prepare, real_values
 from .labels import LabelMatch, Labels
@@ -172,6 +173,8 @@ def _play_item(
         with api.frame(item.input_id, label) as frame:
             with api.stage("decode"):
                 raw = item.load()
+            if spec is not None and spec.audio is not None:
+                check_rate(item.sample_rate_hz(), spec.audio)
             frame.raw(raw)
             with api.stage("preprocess") as stage:
                 values = prepare(raw, spec, runner.input)

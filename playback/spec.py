@@ -10,13 +10,16 @@ was found and what would be right.
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, Self, cast
 
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 
 from exray.schema.errors import MissingExtraError, SpecError
 
-from .image_spec import FORM_ERROR, PLAIN_ERROR, ImageSpec, SpecPart, did_you_mean
+from .audio_spec import AudioSpec
+from .image_spec import ImageSpec
+from .spec_part import FORM_ERROR, PLAIN_ERROR, SpecPart, did_you_mean, plain_error
+from .text_spec import TextSpec
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -24,16 +27,48 @@ if TYPE_CHECKING:
 DEFAULT_SOURCE = "preprocessing spec"
 """How an error names a spec that comes from no file."""
 
-OTHER_MEDIA = ("audio", "text")
-"""Top-level keys of media that cannot be preprocessed yet."""
-
-_TOP_FORM = "'image: {channels, rotate, flip, crop, resize, values, layout}'"
+_TOP_FORM = (
+    "'image: {channels, rotate, flip, crop, resize, values, layout}', 'audio: {...}' or"
+    " 'text: {vocabulary, length, ...}'"
+)
 
 
 class PreprocessSpec(SpecPart):
-    """A whole spec. ``model_dump_json()`` gives a text that `spec_from_mapping()` reads back."""
+    """A whole spec. ``model_dump_json()`` gives a text that `spec_from_mapping()` reads back.
+
+    Args:
+        image: How images are preprocessed; what counts where no other medium is declared.
+        audio: How recordings are, None where the inputs are none.
+        text: How texts are, None where the inputs are none.
+    """
 
     image: ImageSpec = ImageSpec()
+    audio: AudioSpec | None = None
+    text: TextSpec | None = None
+
+    @model_validator(mode="after")
+    def _check_medium(self) -> Self:
+        declared = [name for name in MEDIA if name in self.model_fields_set and _is_set(self, name)]
+        if len(declared) > 1:
+            raise plain_error(f"got {' and '.join(declared)}, expected one medium")
+        return self
+
+    @property
+    def medium(self) -> Literal["image", "audio", "text"]:
+        """What kind of input it is for."""
+        if self.audio is not None:
+            return "audio"
+        return "image" if self.text is None else "text"
+
+
+MEDIA = ("image", "audio", "text")
+"""Top-level keys of a spec, of which it has one."""
+
+
+def _is_set(spec: PreprocessSpec, name: str) -> bool:
+    """Whether a medium is declared; the default image of a dumped spec is not."""
+    value = getattr(spec, name)
+    return value is not None and (name != "image" or value != ImageSpec())
 
 
 def load_spec(path: str | Path | None) -> PreprocessSpec:
@@ -59,7 +94,12 @@ def load_spec(path: str | Path | None) -> PreprocessSpec:
     except (OSError, UnicodeDecodeError) as error:
         msg = f"{path}: not a readable text file ({error}). Name a YAML file in UTF-8"
         raise SpecError(msg) from error
-    return spec_from_mapping(_parsed(text, str(path)), str(path))
+    spec = spec_from_mapping(_parsed(text, str(path)), str(path))
+    if spec.text is None:
+        return spec
+    # Absolute, so that what is recorded of it can be read from any folder.
+    vocabulary = (Path(path).parent / spec.text.vocabulary).absolute()
+    return spec.model_copy(update={"text": spec.text.model_copy(update={"vocabulary": vocabulary})})
 
 
 def spec_from_mapping(data: object, source: str = DEFAULT_SOURCE) -> PreprocessSpec:
@@ -78,12 +118,10 @@ def spec_from_mapping(data: object, source: str = DEFAULT_SOURCE) -> PreprocessS
         msg = f"{source}: got {_shown(data)}, expected a mapping {_TOP_FORM}"
         raise SpecError(msg)
     sections = dict(cast("Mapping[object, object]", data))
-    for medium in OTHER_MEDIA:
-        if medium in sections:
-            msg = f"{source}: {medium}: only image specs are understood. Remove the key '{medium}'"
-            raise SpecError(msg)
     if sections.get("image", sections) is None:
         del sections["image"]
+    if sections.get("audio", sections) is None and len(sections) == 1:
+        sections["audio"] = {}
     try:
         return PreprocessSpec.model_validate(sections)
     except ValidationError as error:

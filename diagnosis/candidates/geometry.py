@@ -16,6 +16,7 @@ METHODS = (
     "bilinear_antialias",
     "bicubic_antialias",
     "lanczos",
+    "hamming",
     "box",
     "bilinear_align_corners",
     "bilinear_legacy",

@@ -14,7 +14,16 @@ PARSIMONY_DB = 3.0
 """What one more mistake must explain to be believed in."""
 
 FITTED_DB = 3.0
-"""The same for numbers that were fitted and are met nowhere else."""
+"""The same for a gain and an offset that were fitted and are met nowhere else."""
+
+
+VALUE_CODES = frozenset({"value_range", "mean_std", "normalised_twice"})
+"""Mistakes in the numbers alone."""
+
+
+def capped_db(share: float) -> float:
+    """Return a share in dB below all of it, no more than `CAP_DB`."""
+    return min(-10 * math.log10(max(share, 1e-14)), CAP_DB)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +46,7 @@ class Hypothesis:
         codes: What it has that the reference does not declare, as `mistakes` tells it.
         storage: How the numbers are stored.
         unexplained: Share of the edge's variance that it leaves, at least what rounding does.
+        rounding: The share that rounding to the edge's integers is expected to leave.
     """
 
     geometry: Geometry
@@ -45,17 +55,22 @@ class Hypothesis:
     codes: frozenset[str]
     storage: str = DECLARED
     unexplained: float = math.inf
+    rounding: float = 0.0
 
     @property
     def match_db(self) -> float:
         """How well it matches: variance of the edge's input against what is left of it."""
-        return min(-10 * math.log10(max(self.unexplained, 1e-14)), CAP_DB)
+        return capped_db(self.unexplained)
+
+    @property
+    def limit_db(self) -> float:
+        """How well the right one is expected to match, if its rounding is not retraced."""
+        return capped_db(self.rounding)
 
     @property
     def score_db(self) -> float:
         """Its match less what its mistakes must explain to be believed in."""
-        fitted = FITTED_DB if self.values.is_fitted else 0.0
-        return self.match_db - PARSIMONY_DB * len(self.codes) - fitted
+        return self.match_db - PARSIMONY_DB * len(self.codes) - FITTED_DB * self.values.fitted
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -63,9 +78,9 @@ class Hypothesis:
         return (self.geometry, self.channels.name, self.values.name, self.storage)
 
     def says_as(self, other: "Hypothesis") -> bool:
-        """Whether both make nearly the same numbers, however they put it."""
+        """Whether both make nearly the same numbers in the same places, however they put it."""
         return (
-            self.geometry == other.geometry
+            self.codes - VALUE_CODES == other.codes - VALUE_CODES
             and self.channels.name == other.channels.name
             and self.storage == other.storage
             and self.values.near(other.values)

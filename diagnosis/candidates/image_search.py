@@ -4,7 +4,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from exray.playback.image_spec import ImageSpec
@@ -46,11 +46,36 @@ PREFER_FRAMES = 2
 KEPT_PAIRS = 24
 """Pairs of mistakes that are tried on all of those frames."""
 
+ROUNDING_DB = 1.0
+"""What rounding leaves may lie this far above its expectation."""
+
 REFINEMENTS = 4
 """Times that the distance to the neighbours is halved."""
 
 PROVEN = 6
 """Best hypotheses that are tried on all frames."""
+
+
+def reference_match(
+    spec: ImageSpec, frames: Sequence[ObservedFrame], load: Callable[[ObservedFrame], Raw]
+) -> float:
+    """Return how well the declared preprocessing makes what the reference saw, in dB.
+
+    Args:
+        spec: What the reference declares.
+        frames: Paired frames; few are tried.
+        load: Returns the recorded image of a frame.
+    """
+    target = image_input(frames[0].reference) if frames else None
+    channels, values = declared_channels(spec), declared_values(spec)
+    if target is None or target.channels != len(channels.mixture):
+        return LEAST_DB
+    tried_on = [replace(frame, edge=frame.reference) for frame in frames[:PREFER_FRAMES]]
+    prepared = [ImageFrame.prepare(frame, target, load(frame)) for frame in tried_on]
+    geometry = geometry_from_spec(spec, target.size)
+    as_declared = Hypothesis(geometry, channels, values, frozenset())
+    images = [render(frame.image, geometry) for frame in prepared]
+    return tried(as_declared, storages(frames[0].reference)[0], prepared, images).match_db
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,7 +317,9 @@ class _Search:
         return list(dict.fromkeys([*kinds.values(), *ranked]))[:BEAM]
 
     def _is_enough(self) -> bool:
-        return max(self._all(), key=_score_db).match_db >= ENOUGH_DB
+        """Whether no more than rounding is left to explain."""
+        best = max(self._all(), key=_score_db)
+        return best.match_db >= min(ENOUGH_DB, best.limit_db - ROUNDING_DB)
 
     def _is_late(self) -> bool:
         late = time.monotonic() > self.until

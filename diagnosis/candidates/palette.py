@@ -1,12 +1,12 @@
 """All ways to make numbers of an image's colours, tried at once on sketches."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from .basis import COLOURS, Equations
-from .geometry import Geometry
+from .geometry import Geometry, changed_fields
 from .hypothesis import Declared, Hypothesis, mistakes
 from .observed import Numbers
 from .values import Channels, Values, channel_maps, mapping, value_maps
@@ -22,12 +22,14 @@ class Palette:
     Args:
         declared: What the reference declares.
         pairs: Channels and values of each.
+        codes: What is wrong with each.
         mappings: As rows for `Equations.residuals`, shape (pairs, n).
         frames: Rows that fitted values of each channel map are mixtures of, by map.
     """
 
     declared: Declared
     pairs: Sequence[tuple[Channels, Values]]
+    codes: Sequence[frozenset[str]]
     mappings: Numbers
     frames: Sequence[tuple[Channels, Numbers]]
 
@@ -38,7 +40,8 @@ class Palette:
         values = value_maps(declared.values)
         pairs = [(channels, value) for channels in maps for value in values]
         mappings = np.array([mapping(*pair) for pair in pairs])
-        return cls(declared, pairs, mappings, [(c, _frame(c)) for c in maps])
+        codes = [mistakes(declared, declared.geometry, *pair) for pair in pairs]
+        return cls(declared, pairs, codes, mappings, [(c, _frame(c)) for c in maps])
 
     def explain(self, solved: Equations, geometry: Geometry) -> list[Hypothesis]:
         """Return the best ways of each combination of mistakes, with this geometry."""
@@ -49,15 +52,22 @@ class Palette:
         kept: dict[frozenset[str], int] = {}
         found: list[Hypothesis] = []
         pairs: list[tuple[Channels, Values]] = [*self.pairs, *fitted]
+        wrong = [*self.codes, *(self._fitted_codes(*pair) for pair in fitted)]
+        misplaced = frozenset[str](changed_fields(self.declared.geometry, geometry))
         order: list[int] = np.argsort(left, kind="stable").tolist()
         for i in order:
             channels, values = pairs[i]
-            codes = mistakes(self.declared, geometry, channels, values)
+            codes = misplaced | wrong[i]
             kept[codes] = kept.get(codes, 0) + 1
             if kept[codes] <= KEPT:
                 share = max(float(left[i]), least)
-                found.append(Hypothesis(geometry, channels, values, codes, unexplained=share))
+                made = Hypothesis(geometry, channels, values, codes, rounding=least)
+                found.append(replace(made, unexplained=share))
         return found
+
+    def _fitted_codes(self, channels: Channels, values: Values) -> frozenset[str]:
+        order = {"channel_order"} if channels.name != self.declared.channels.name else set[str]()
+        return frozenset({values.code} | order)
 
     def _fitted(self, solved: Equations) -> Iterator[tuple[Channels, Values]]:
         """Yield the best gain and offset: one for all channels, and one for each."""
@@ -87,6 +97,7 @@ def _values(
     count, mixture = len(channels.mixture), channels.mixture
     colours = solution[: count * COLOURS].reshape(count, COLOURS)
     gain = (colours * mixture).sum(axis=1) / np.square(mixture).sum(axis=1)
-    name, code = ("fitted", declared.code) if declared else ("fitted by channel", "mean_std")
-    # A gain and offset of its own is no second normalisation, nor is it called so.
-    return Values(name, code, gain, solution[count * COLOURS :], is_fitted=True)
+    offset = solution[count * COLOURS :]
+    if declared is None:
+        return Values("fitted by channel", "mean_std", gain, offset, fitted=count)
+    return Values("fitted", declared.code, gain, offset, fitted=1)

@@ -15,7 +15,7 @@ Image = NDArray[np.uint8]
 Pixels = NDArray[np.float32]
 """Shape (height, width, 3), 0..255, red first."""
 
-_PILLOW = {"bicubic_antialias": "BICUBIC", "lanczos": "LANCZOS", "box": "BOX"}
+_PILLOW = {"bicubic_antialias": "BICUBIC", "lanczos": "LANCZOS", "hamming": "HAMMING", "box": "BOX"}
 
 
 def render(image: NDArray[Any], geometry: Geometry) -> Pixels:

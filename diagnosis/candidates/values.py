@@ -52,14 +52,14 @@ class Values:
         code: What kind of mistake it is where it is not declared.
         gain: Shape (channels,).
         offset: Shape (channels,).
-        is_fitted: Whether its numbers were fitted to what the edge saw.
+        fitted: Pairs of gain and offset that were fitted to what the edge saw.
     """
 
     name: str
     code: ValueCode
     gain: Numbers
     offset: Numbers
-    is_fitted: bool = False
+    fitted: int = 0
 
     def near(self, other: "Values") -> bool:
         """Whether the two could not be told apart on an image: within 2 % of their span."""

@@ -1,5 +1,6 @@
 """Folders and npz files as recorded inputs."""
 
+import wave
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +61,57 @@ def test_unreadable_image_fails_alone(tmp_path: Path) -> None:
 
 
 def test_folder_without_images_lists_what_it_holds(tmp_path: Path) -> None:
-    (tmp_path / "a.wav").touch()
-    (tmp_path / "b.wav").touch()
-    with pytest.raises(UsageError, match=r"no image, found 2 \.wav; expected .*\.png"):
+    (tmp_path / "a.mp3").touch()
+    (tmp_path / "b.mp3").touch()
+    with pytest.raises(
+        UsageError, match=r"no image, found 2 \.mp3; expected .*\.png .*\.wav \.txt"
+    ):
         open_dataset(tmp_path)
+
+
+def test_recordings_of_a_folder_are_inputs(tmp_path: Path) -> None:
+    with wave.open(str(tmp_path / "a.wav"), "wb") as file:
+        file.setparams((2, 2, 8000, 0, "NONE", ""))
+        file.writeframes(np.array([1, -1, 2, -2], "<i2").tobytes())
+    item = open_dataset(tmp_path)[0]
+    assert item.load().tolist() == [1, 2]
+    assert item.sample_rate_hz() == 8000
+
+
+def test_damaged_recording_is_named_when_it_is_loaded(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(b"RIFF")
+    item = open_dataset(tmp_path)[0]
+    assert item.sample_rate_hz() is None
+    with pytest.raises(DataError, match=r"a\.wav: not a readable wav file"):
+        item.load()
+
+
+def test_images_of_a_folder_count_before_its_texts(tmp_path: Path) -> None:
+    (tmp_path / "LICENSE.txt").write_text("free")
+    Image.new("RGB", (2, 2)).save(tmp_path / "a.png")
+    assert [item.input_id for item in open_dataset(tmp_path)] == ["a.png"]
+
+
+def test_texts_of_a_csv_are_inputs(tmp_path: Path) -> None:
+    path = tmp_path / "reviews.csv"
+    path.write_text('file,label,text\nx.txt,1,"so, good"\n,0,bad\n')
+    items = open_dataset(path)
+    assert [item.input_id for item in items] == ["x.txt", "000001"]
+    assert items[0].load().tobytes() == b"so, good"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("file,review\na,b\n", "no column 'text', got file, review"),
+        ("file,text\na,b\na,c\n", "'a' twice in column 'file'"),
+    ],
+)
+def test_csv_that_names_no_texts_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "reviews.csv"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=message):
+        open_dataset(path)
 
 
 def test_empty_folder_is_refused(tmp_path: Path) -> None:

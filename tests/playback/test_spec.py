@@ -188,15 +188,46 @@ def test_each_mistake_has_a_line() -> None:
     ]
 
 
-@pytest.mark.parametrize("medium", ["audio", "text"])
-def test_other_media_are_refused_by_name(tmp_path: Path, medium: str) -> None:
-    path = write(tmp_path, f"{medium}: {{rate: 16000}}\n")
-    with pytest.raises(SpecError, match=f"{medium}: only image specs are understood. Remove"):
-        load_spec(path)
+def test_audio_is_declared_and_read_back() -> None:
+    declared = {"audio": {"samples": 16000, "mfcc": 10, "mel": {"count": 20}}}
+    spec = spec_from_mapping(declared)
+    assert spec.medium == "audio"
+    assert spec_from_mapping(json.loads(spec.model_dump_json())) == spec
+
+
+def test_vocabulary_counts_from_the_spec_and_is_recorded_whole(tmp_path: Path) -> None:
+    spec = load_spec(write(tmp_path, "text: {vocabulary: words.txt, length: 4}\n"))
+    assert spec.medium == "text"
+    assert spec.text is not None
+    assert spec.text.vocabulary == tmp_path / "words.txt"
+    assert spec_from_mapping(json.loads(spec.model_dump_json())) == spec
+
+
+def test_two_media_in_one_spec_are_refused() -> None:
+    both = {"audio": {}, "text": {"vocabulary": "v.txt", "length": 3}}
+    with pytest.raises(SpecError, match="got audio and text, expected one medium"):
+        spec_from_mapping(both)
+
+
+@pytest.mark.parametrize(
+    ("audio", "message"),
+    [
+        ({"fft": 256}, "got fft 256 below window.length 480"),
+        ({"mel": {"high": 9000}}, "expected a range up to half the sample rate, 8000 Hz"),
+        ({"mfcc": 50}, "got mfcc 50 of 40 mel bands, expected at most as many"),
+        ({"mel": None, "mfcc": 10}, "got mfcc 10 of no mel bands"),
+        ({"windows": {}}, "unknown key 'windows'.*Did you mean 'window'"),
+    ],
+)
+def test_audio_that_contradicts_itself_is_refused(audio: object, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        spec_from_mapping({"audio": audio})
 
 
 def test_misspelt_section_is_named() -> None:
-    with pytest.raises(SpecError, match=r"unknown key 'imgae', expected image. Did you mean"):
+    with pytest.raises(
+        SpecError, match=r"unknown key 'imgae', expected image, audio, text. Did you mean"
+    ):
         spec_from_mapping({"imgae": {}})
 
 

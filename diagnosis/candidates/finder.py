@@ -1,0 +1,49 @@
+"""Find what went wrong before the model."""
+
+from collections.abc import Iterable
+from importlib.util import find_spec
+
+from exray.diagnosis.causes import Cause, Scene, Where
+from exray.diagnosis.verdict import same_values
+
+
+def find_preprocessing(scene: Scene) -> Iterable[Cause]:
+    """Return what the edge does to its inputs that the reference does not.
+
+    With the recorded inputs, alternatives of the declared preprocessing are tried on them;
+    from the lake alone, only a change of all values, or of the channels, can be told.
+    """
+    if all(same_values(place) for place in scene.comparison.inputs):
+        return []
+    if find_spec("pydantic") is None:  # what reads specs may be absent beside a lake
+        return [_advice("exray lacks what reads a spec", "Install 'exray[playback]'.")]
+    from .inputs import Inputs, declared_spec
+    from .judging import recorded_causes, replayed_causes
+    from .observed import read_observed
+
+    frames = read_observed(scene.cursors, scene.edge.selector, scene.reference.selector)
+    spec = declared_spec(scene)
+    if scene.replay.inputs is not None:
+        inputs = Inputs.open(scene.replay.inputs)
+        causes = replayed_causes(inputs.known(frames), spec, inputs.load)
+        if causes:
+            return causes
+    return recorded_causes(frames, spec) or [_unknown(scene)]
+
+
+def _unknown(scene: Scene) -> Cause:
+    """Return what would tell more, where nothing explains the difference."""
+    if scene.replay.inputs is None:
+        return _advice(
+            "which preprocessing made the edge's model input cannot be told from the lake alone",
+            "Diagnose again with --inputs DIR and, if the reference declares none, --preprocess.",
+        )
+    return _advice(
+        "no alternative of the declared preprocessing makes the edge's model input",
+        "See that --inputs and --preprocess are the reference's, then look at the edge's own.",
+    )
+
+
+def _advice(what: str, fix: str) -> Cause:
+    where = Where(stage="preprocess")
+    return Cause("preprocessing.unknown", what, where, 0.0, {}, fix, fails=False)
