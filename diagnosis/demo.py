@@ -17,10 +17,12 @@ from exray.playback.spec import load_spec
 from exray.queries.engine import connect
 from exray.schema.errors import UsageError
 
+from .causes import Replay
 from .compare import compare
+from .diagnose import diagnose
+from .diagnosis_terminal import verdict_sentence
 from .html import html_report
 from .terminal import make_console, print_comparison, print_line
-from .verdict import judge
 
 EDGE, REFERENCE = "demo-edge", "demo-reference"
 """Builds that the demo records."""
@@ -50,7 +52,9 @@ def run_demo(folder: Path, console: Console | None = None) -> None:
             (REFERENCE, "reference", "demo_float.tflite"),
         ):
             _play(data, build, role, model, lake)
-    comparison = compare(Lake.open(lake), EDGE, REFERENCE)
+        recorded = Lake.open(lake)
+        comparison = compare(recorded, EDGE, REFERENCE)
+        diagnosis = diagnose(recorded, EDGE, REFERENCE, replay=Replay(inputs=data / "images"))
     page.write_text(html_report(comparison), "utf-8")
     print_comparison(comparison, console)
     next_command = shlex.join(
@@ -59,7 +63,8 @@ def run_demo(folder: Path, console: Console | None = None) -> None:
             *("--arg", f"edge={EDGE}", "--arg", f"reference={REFERENCE}"),
         ]
     )
-    print_line(f"Found:  {judge(comparison).sentence}", console, style="bold")
+    found = " ".join([verdict_sentence(diagnosis), *(c.fix for c in diagnosis.failing[:1])])
+    print_line(f"Found:  {found}", console, style="bold")
     print_line(f"Report: {page}", console)
     print_line(f"Next:   {next_command}", console)
 

@@ -37,8 +37,8 @@ def printed(folder: Path) -> str:
 def test_the_demo_ends_with_verdict_page_and_next_command(printed: str, folder: Path) -> None:
     *_, before, found, report, following = printed.splitlines()
     assert not before.startswith(("Found:", "Report:", "Next:"))
-    assert re.match(r"Found:  'demo-edge' and 'demo-reference' part before the model: ", found)
-    assert found.endswith("so look at the preprocessing.")
+    assert found.startswith("Found:  'demo-edge' fails against 'demo-reference': edge feeds BGR")
+    assert found.endswith("Feed RGB on the edge.")
     assert report == f"Report: {folder / 'report.html'}"
     assert following.startswith("Next:   exray query outcome_flips --lake ")
 
