@@ -6,16 +6,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
+from exray.collector.messages import message_from_protobuf
+from exray.collector.otlp_json import message_from_json
 from exray.exporters.arrays import table_from_rows
 from exray.exporters.log import Encoding
 from exray.exporters.otlp_settings import Signal
 from exray.exporters.rows import Row
 from exray.schema.errors import DataError
 
-from .json_requests import REQUESTS, request_from_json
 from .lake_rows import dates, tables_from_spans
 from .log_rows import LogRows, log_rows
 from .metric_rows import metric_rows
@@ -134,7 +134,7 @@ class RequestDecoder:
                 else:
                     parsed = _parsed(request, content)
                     metrics += metric_rows(parsed, request.received_ns, self._origins)
-            except (DataError, DecodeError) as error:
+            except DataError as error:
                 poison[request.number] = str(error)
         spans = self._spans(traces)
         return Decoded(
@@ -160,14 +160,12 @@ def _content(request: Received) -> Any:
     """Return a request's bytes, unpacked, or its message where it is JSON."""
     data = _unpacked(request.body) if request.encoding.is_gzip else request.body
     if request.encoding.is_json:
-        return request_from_json(data, REQUESTS[request.signal])
+        return message_from_json(request.signal, data)
     return data
 
 
 def _parsed(request: Received, content: Any) -> Any:
-    if isinstance(content, bytes):
-        return REQUESTS[request.signal].FromString(content)
-    return content
+    return message_from_protobuf(request.signal, content) if isinstance(content, bytes) else content
 
 
 def _unpacked(body: bytes) -> bytes:

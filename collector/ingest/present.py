@@ -1,0 +1,66 @@
+"""Which rows of a file are in the lake already: a file may be ingested again, also grown."""
+
+# pyarrow's stubs leave many types open, which pyright strict reports on every use:
+# pyright: reportUnknownMemberType=false
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from exray.lake import Lake
+from exray.schema.tables import TABLES
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class PresentRows:
+    """Keys of the rows that a file has given to a lake, by table.
+
+    Args:
+        lake: The lake.
+        writer: What the names of that file's Parquet files begin with.
+    """
+
+    def __init__(self, lake: Lake, writer: str) -> None:
+        self._keys: dict[str, Any] = {}
+        for name in TABLES:
+            paths = [p for p in lake.files(name) if Path(p).name.startswith(writer)]
+            if paths:
+                self._keys[name] = _key_texts(_read(paths, TABLES[name].key))
+
+    def without(self, tables: "dict[str, pa.Table]") -> "dict[str, pa.Table]":
+        """Return the rows that are not there yet."""
+        import pyarrow.compute as pc
+
+        left: dict[str, pa.Table] = {}
+        for name, table in tables.items():
+            untyped: Any = pc
+            known = self._keys.get(name)
+            if known is None or not table.num_rows:
+                left[name] = table
+                continue
+            is_known = untyped.is_in(_key_texts(table.select(list(TABLES[name].key))), known)
+            left[name] = table.filter(untyped.invert(is_known))
+        return left
+
+
+def _read(paths: list[str], columns: tuple[str, ...]) -> "pa.Table":
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    return pa.concat_tables([pq.ParquetFile(path).read(list(columns)) for path in paths])
+
+
+def _key_texts(keys: "pa.Table") -> Any:
+    """Return each row's key as one value."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    untyped: Any = pc
+    parts = [
+        column if pa.types.is_fixed_size_binary(column.type) else column.cast(pa.string())
+        for column in keys.columns
+    ]
+    binary: list[Any] = [part.cast(pa.binary()) for part in parts]
+    joined = untyped.binary_join_element_wise(*binary, b"\0") if len(binary) > 1 else binary[0]
+    return joined.combine_chunks()
