@@ -2,6 +2,7 @@
 
 from .candidates import find_preprocessing
 from .causes import Finder
+from .layers.find import find_layer_causes
 
-FINDERS: tuple[Finder, ...] = (find_preprocessing,)
+FINDERS: tuple[Finder, ...] = (find_preprocessing, find_layer_causes)
 """In the order of the pipeline: inputs, preprocessing, model, health, time."""

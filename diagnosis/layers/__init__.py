@@ -1,0 +1,1 @@
+"""Causes inside the model: the layer at fault, and what is wrong with it."""

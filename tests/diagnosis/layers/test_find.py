@@ -1,0 +1,116 @@
+"""Faults planted into the demo's network are named, with files and without."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from exray.diagnosis.causes import Replay
+from exray.diagnosis.layers.tflite_model import TfliteModel
+from exray.schema.errors import UsageError
+
+from .faulty import (
+    FLOAT,
+    INPUTS,
+    INT8,
+    SPEC,
+    change_scale,
+    diagnosed,
+    record,
+    stretch_output,
+    with_fault,
+    zero_bias,
+)
+
+BIAS_LAYER, RANGE_LAYER = 7, 4
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The reference, a sound build, and two with a fault each."""
+    folder = tmp_path_factory.mktemp("faults")
+    with_fault(INT8, folder / "bias.tflite", BIAS_LAYER, zero_bias)
+    with_fault(INT8, folder / "range.tflite", RANGE_LAYER, stretch_output)
+    record(folder / "lake", "reference", FLOAT)
+    record(folder / "lake", "sound", INT8)
+    record(folder / "lake", "bias", folder / "bias.tflite")
+    record(folder / "lake", "range", folder / "range.tflite")
+    return folder / "lake"
+
+
+def files(edge: Path) -> Replay:
+    return Replay(inputs=INPUTS, edge_model=edge, reference_model=FLOAT, preprocess=SPEC)
+
+
+def test_a_sound_build_has_no_cause(lake: Path) -> None:
+    assert diagnosed(lake, "sound", replay=files(INT8)).causes == ()
+    assert diagnosed(lake, "sound").causes == ()
+
+
+def test_a_zeroed_bias_is_named_as_one(lake: Path) -> None:
+    replay = files(lake.parent / "bias.tflite")
+    (cause,) = diagnosed(lake, "bias", replay=replay).causes
+    assert (cause.code, cause.where.layer_index) == ("conversion.layer", BIAS_LAYER)
+    assert cause.evidence["kind"] == "bias zeroed"
+    local, sound = (cause.evidence[f"local_{x}_sqnr_db"] for x in ("builtin", "sound"))
+    assert isinstance(local, float)
+    assert isinstance(sound, float)
+    assert sound > local + 3
+    assert "has no bias, where the reference has one" in cause.what
+
+
+def test_weights_are_compared_without_inputs_too(lake: Path) -> None:
+    replay = Replay(edge_model=lake.parent / "bias.tflite", reference_model=FLOAT)
+    (cause,) = diagnosed(lake, "bias", replay=replay).causes
+    assert (cause.evidence["kind"], cause.where.layer_index) == ("bias zeroed", BIAS_LAYER)
+    assert "frames_replayed" not in cause.evidence
+
+
+def test_a_stretched_range_is_named_as_one(lake: Path) -> None:
+    replay = files(lake.parent / "range.tflite")
+    for baseline in (None, "sound"):
+        cause = diagnosed(lake, "range", baseline, replay).causes[0]
+        assert (cause.code, cause.where.layer_index) == ("quantization.range", RANGE_LAYER)
+        assert cause.evidence["kind"] == "wasted range"
+
+
+def test_a_scale_that_biases_were_not_made_for_is_blamed_on_its_layer(
+    lake: Path, tmp_path: Path
+) -> None:
+    edge = with_fault(INT8, tmp_path / "scale.tflite", RANGE_LAYER, change_scale)
+    record(lake, "scale", edge)
+    cause = diagnosed(lake, "scale", replay=Replay(edge_model=edge, reference_model=FLOAT)).causes[
+        0
+    ]
+    assert (cause.code, cause.where.layer_index) == ("quantization.range", RANGE_LAYER)
+    assert cause.evidence["scale_ratio"] == pytest.approx(16, rel=0.01)
+
+
+def test_the_lake_and_a_baseline_name_the_layer(lake: Path) -> None:
+    cause = diagnosed(lake, "bias", "sound").causes[0]
+    assert (cause.code, cause.where.layer_index) == ("quantization.layer", BIAS_LAYER)
+    assert "worse than the baseline" in cause.what
+
+
+def test_a_file_that_was_not_recorded_is_refused(lake: Path) -> None:
+    with pytest.raises(UsageError, match=r"--edge-model .* is not the model that was recorded"):
+        diagnosed(lake, "bias", replay=files(INT8))
+
+
+def test_another_training_is_named_as_one(lake: Path, tmp_path: Path) -> None:
+    model = TfliteModel.load(FLOAT)
+    objects = model.edited()
+    rng = np.random.default_rng(8)
+    for op in model.ops:
+        if len(op.inputs) == 3:
+            buffer = objects.buffers[objects.subgraphs[0].tensors[op.inputs[1]].buffer]
+            values = np.asarray(buffer.data).view(np.float32).copy()
+            rng.shuffle(values)
+            buffer.data = values.view(np.uint8)
+    other = tmp_path / "other.tflite"
+    other.write_bytes(model.pack(objects))
+    record(lake, "other", other)
+    replay = Replay(edge_model=other, reference_model=FLOAT)
+    (cause,) = diagnosed(lake, "other", replay=replay).causes
+    assert cause.code == "model.other_weights"
+    assert cause.where.to_json() == {}

@@ -1,0 +1,50 @@
+"""When the lake's numbers alone convict a layer."""
+
+from dataclasses import replace
+
+from exray.diagnosis.layers.suspects import Suspect, convicted
+
+CALM = Suspect(
+    suspicion=1,
+    layer_index=0,
+    layer="conv",
+    op="CONV_2D",
+    sqnr_db=30.0,
+    drop_db=5.0,
+    rank_drop_db=5.0,
+    baseline_sqnr_db=None,
+    worse_db=None,
+    extra_drop_db=None,
+    threshold_db=None,
+    fails=False,
+    inputs_pass=True,
+)
+FAILING = replace(CALM, baseline_sqnr_db=34.0, worse_db=4.0, fails=True, threshold_db=1.0)
+
+
+def test_an_ordinary_loss_convicts_nobody() -> None:
+    assert convicted([CALM], is_float=False) == ()
+
+
+def test_a_loss_that_no_sound_layer_has() -> None:
+    broken = replace(CALM, rank_drop_db=20.0)
+    assert convicted([broken, CALM], is_float=False) == (broken,)
+
+
+def test_floats_have_nothing_to_lose() -> None:
+    assert convicted([CALM], is_float=True) == (CALM,)
+    same = replace(CALM, sqnr_db=110.0, rank_drop_db=-70.0)
+    assert convicted([same], is_float=True) == ()
+
+
+def test_the_baseline_decides_where_there_is_one() -> None:
+    behind = replace(FAILING, layer_index=1, inputs_pass=False)
+    lossy = replace(CALM, rank_drop_db=20.0, worse_db=0.1, layer_index=2)
+    assert convicted([FAILING, behind, lossy], is_float=False) == (FAILING,)
+
+
+def test_a_layer_that_locates_convicts_only_where_one_fails_clearly() -> None:
+    slightly = replace(FAILING, worse_db=1.5)
+    assert convicted([slightly], is_float=False) == ()
+    clearly = replace(FAILING, layer_index=1, worse_db=9.0, inputs_pass=False)
+    assert convicted([slightly, clearly], is_float=False) == (slightly,)
