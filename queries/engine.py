@@ -161,7 +161,7 @@ def _raw_view(table: Table, source: str) -> str:
 def _parquet_source(table: Table, paths: Sequence[str]) -> str:
     if not paths:
         return _empty_source(table)
-    listed = ", ".join(_quoted(_unglobbed(path), "'") for path in paths)
+    listed = ", ".join(_quoted(unglobbed(path), "'") for path in paths)
     if not table.partition:
         return f"read_parquet([{listed}], hive_partitioning = false)"
     types = ", ".join(f"{name}: VARCHAR" for name in table.partition)
@@ -217,6 +217,6 @@ def _quoted(text: str, quote: str = '"') -> str:
     return quote + text.replace(quote, 2 * quote) + quote
 
 
-def _unglobbed(path: str) -> str:
-    """A file's path such that characters which DuckDB would expand stand for themselves."""
+def unglobbed(path: str) -> str:
+    """Return a file's path such that characters which DuckDB would expand stand for themselves."""
     return "".join(f"[{character}]" if character in "*?[" else character for character in path)

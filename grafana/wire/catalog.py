@@ -9,6 +9,7 @@ to DuckDB, which has a part of it, and names in its error what it has not.
 import re
 from collections.abc import Callable
 
+from .errors import FEATURE_NOT_SUPPORTED, WireError
 from .utilities import SERVER_VERSION
 
 _TABLES = """
@@ -72,9 +73,19 @@ _ANSWERS: "tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...]" =
 )
 
 
+_PSQL_NAME = re.compile(r"\.relname OPERATOR\(pg_catalog\.~\) ")
+
+
 def catalog_answer(statement: str) -> str | None:
-    """Return what DuckDB is to be asked instead of *statement*, None if it is none of these."""
+    """Return what DuckDB is to be asked instead of *statement*, None if it is none of these.
+
+    Raises:
+        WireError: psql wants to know all about one table.
+    """
     words = " ".join(statement.split())
+    if _PSQL_NAME.search(words):
+        msg = "psql's \\d with a name is not answered; ask: DESCRIBE name"
+        raise WireError(FEATURE_NOT_SUPPORTED, msg)
     for pattern, answer in _ANSWERS:
         match = pattern.search(words)
         if match is not None:

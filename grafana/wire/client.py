@@ -45,6 +45,7 @@ class Client:
     def __init__(self, reader: ClientReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self._writer = writer
+        self._below: asyncio.StreamWriter | None = None
         self._out = bytearray()
         writer.transport.set_write_buffer_limits(high=SEND_BUFFER_BYTES)
 
@@ -95,6 +96,7 @@ class Client:
         protocol.connection_made(transport)
         transport.set_write_buffer_limits(high=SEND_BUFFER_BYTES)
         self.reader = reader
+        self._below = self._writer  # warns when it is dropped before it is closed
         self._writer = asyncio.StreamWriter(transport, protocol, reader, loop)
 
     async def close(self) -> None:

@@ -5,7 +5,8 @@ import threading
 from typing import TYPE_CHECKING
 
 from exray.lake import LakeFollower
-from exray.queries.engine import connect_tables, show_files
+from exray.queries.engine import connect_tables, show_files, unglobbed
+from exray.schema.errors import LakeError
 
 if TYPE_CHECKING:
     import duckdb
@@ -59,16 +60,22 @@ class LakeDatabase:
         """Let statements that begin from now on see what has been committed.
 
         Raises:
-            LakeError: A table's log is damaged.
+            LakeError: A table's log is damaged, or its files are of another version.
         """
+        import duckdb
+
         with self._lock:
             changed = self._follower.changed_files()
             if changed:
                 try:
                     self._show(changed)
-                except BaseException:
+                except duckdb.Error as error:
                     self._follower.forget()
-                    raise
+                    msg = (
+                        "the lake's tables cannot be shown; perhaps another version of exray wrote "
+                        f"them: {str(error).splitlines()[0]}"
+                    )
+                    raise LakeError(msg) from error
 
     def hold(self, alignments: "pa.Table") -> None:
         """Show rows of the table ``alignments`` that the lake does not have."""
@@ -114,7 +121,8 @@ def _lock_down(root: "duckdb.DuckDBPyConnection", folder: str, limits: "Limits")
 
     from exray.schema.errors import UsageError
 
-    quoted = folder.rstrip("/").replace("'", "''")
+    folders = {f"{name.rstrip('/')}/".replace("'", "''") for name in (folder, unglobbed(folder))}
+    allowed = ", ".join(f"'{name}'" for name in sorted(folders))
     try:
         root.execute(f"SET GLOBAL memory_limit = '{limits.memory.replace(chr(39), '')}'")
         if limits.threads is not None:
@@ -127,7 +135,7 @@ def _lock_down(root: "duckdb.DuckDBPyConnection", folder: str, limits: "Limits")
         # Names in SQL must never mean the server's own variables.
         "SET GLOBAL python_enable_replacements = false",
         "SET GLOBAL temp_directory = ''",
-        f"SET GLOBAL allowed_directories = ['{quoted}/']",
+        f"SET GLOBAL allowed_directories = [{allowed}]",
         "SET GLOBAL enable_external_access = false",
         "SET GLOBAL lock_configuration = true",
     ):
