@@ -1,10 +1,17 @@
 """``exray grafana``: the lake in Grafana."""
 
 import time
+from contextlib import closing
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from .doctor import Finding
+    from .push import Checked, Pushed
 
 app = typer.Typer()
 grafana = typer.Typer(help="Show the lake in Grafana.", no_args_is_help=True)
@@ -12,6 +19,24 @@ app.add_typer(grafana, name="grafana")
 
 LakeOption = Annotated[Path, typer.Option(envvar="EXRAY_LAKE", help="Folder of the lake.")]
 DEFAULT_LAKE = Path("lake")
+UrlOption = Annotated[str, typer.Option(envvar="GRAFANA_URL", help="Address of the Grafana.")]
+DEFAULT_URL = "http://localhost:3000"
+TokenOption = Annotated[
+    Path | None,
+    typer.Option(help="File with a service account's token; without it, GRAFANA_TOKEN."),
+]
+ServerOption = Annotated[
+    str, typer.Option(help="HOST:PORT of 'exray grafana serve', as Grafana reaches it.")
+]
+DEFAULT_SERVER = "127.0.0.1:5433"
+PasswordOption = Annotated[
+    Path | None, typer.Option(help="File with the server's password; the server's own by default.")
+]
+TlsOption = Annotated[bool, typer.Option("--tls", help="The server has a certificate.")]
+SourceOption = Annotated[
+    Literal["postgres", "motherduck"],
+    typer.Option(help="Data source: Grafana's own PostgreSQL one, or MotherDuck's for DuckDB."),
+]
 
 
 @grafana.command()
@@ -105,3 +130,167 @@ def serve(
         insecure=insecure,
         limits=limits,
     )
+
+
+@grafana.command()
+def push(
+    url: UrlOption = DEFAULT_URL,
+    token_file: TokenOption = None,
+    server: ServerOption = DEFAULT_SERVER,
+    password_file: PasswordOption = None,
+    tls: TlsOption = False,
+    source: SourceOption = "postgres",
+    lake: LakeOption = DEFAULT_LAKE,
+) -> None:
+    """Make a Grafana show the lake: data source, folder, dashboards, alert rules; then ask every
+    panel. Again after an update: what is the same is left alone."""
+    from .api import Grafana, read_token
+    from .dashboards import SOURCES
+    from .push import check_panels, health
+    from .push import push as push_all
+
+    datasource = _datasource(source, server, lake, tls=tls)
+    password = _password(password_file) if source == "postgres" else None
+    with closing(Grafana(url, read_token(token_file))) as target:
+        print(f"Grafana {target.version()} at {url}")
+        _print_pushed(push_all(target, datasource, password))
+        print(health(target, SOURCES[source]))
+        checked = list(check_panels(target, SOURCES[source]))
+    _print_checked(checked)
+    if any(panel.state == "error" for panel in checked):
+        raise typer.Exit(1)
+
+
+@grafana.command()
+def export(
+    folder: Annotated[Path, typer.Option("--dir", help="Folder to write; Grafana's provisioning.")],
+    server: ServerOption = DEFAULT_SERVER,
+    tls: TlsOption = False,
+    source: SourceOption = "postgres",
+    lake: LakeOption = DEFAULT_LAKE,
+    boards_path: Annotated[
+        str | None,
+        typer.Option(help="Where Grafana will see the dashboards; below --dir unless given."),
+    ] = None,
+) -> None:
+    """Write data source, dashboards and alert rules as Grafana's provisioning files."""
+    from .export import PASSWORD_VARIABLE
+    from .export import export as export_files
+
+    datasource = _datasource(source, server, lake, tls=tls)
+    path = boards_path or str((folder / "dashboards" / "exray").absolute())
+    files = export_files(folder, datasource, path)
+    print(f"{len(files)} files below {folder}; Grafana's environment needs {PASSWORD_VARIABLE}")
+
+
+@grafana.command()
+def doctor(
+    url: UrlOption = DEFAULT_URL,
+    token_file: TokenOption = None,
+    server: ServerOption = DEFAULT_SERVER,
+    source: SourceOption = "postgres",
+    lake: LakeOption = DEFAULT_LAKE,
+) -> None:
+    """Say what stands between the lake and its dashboards: lake, rollups, server, Grafana."""
+    from .api import Grafana, read_token
+    from .dashboards import SOURCES
+    from .doctor import examine_grafana, examine_lake, examine_server
+
+    findings = list(examine_lake(lake))
+    if source == "postgres":
+        findings.append(examine_server(server))
+    with closing(Grafana(url, read_token(token_file))) as target:
+        findings += examine_grafana(target, SOURCES[source])
+    _print_findings(findings)
+    if not all(finding.good for finding in findings):
+        raise typer.Exit(1)
+
+
+@grafana.command()
+def up(
+    folder: Annotated[Path, typer.Option("--dir", help="Folder for the project.")] = Path(
+        "exray-grafana"
+    ),
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="Grafana's port here.")] = 3000,
+    start: Annotated[
+        bool, typer.Option("--start/--no-start", help="Start it, or only write its files.")
+    ] = True,
+) -> None:
+    """Start Grafana, a collector and a made-up fleet with docker compose."""
+    import shutil
+    import subprocess
+    from importlib.metadata import version
+
+    from .compose import write_project
+
+    checkout = Path(__file__).resolve().parents[1]
+    is_checkout = (checkout / "pyproject.toml").exists()
+    files = write_project(folder, checkout if is_checkout else None, version("exray"), port)
+    command = ["docker", "compose", "--file", str(files[0]), "up", "--build", "--detach"]
+    print(f"docker compose project written to {folder}")
+    if not start or shutil.which("docker") is None:
+        reason = "" if not start else "docker is not installed here. "
+        print(f"{reason}Start it: {' '.join(command)}")
+        return
+    done = subprocess.run(command, check=False)
+    if done.returncode:
+        raise typer.Exit(1)
+    print(
+        f"Grafana: http://localhost:{port}/d/exray-fleet; stop it: docker compose"
+        f" --file {files[0]} down --volumes"
+    )
+
+
+def _datasource(source: str, server: str, lake: Path, *, tls: bool) -> dict[str, Any]:
+    from .datasource import motherduck_datasource, postgres_datasource
+
+    if source == "postgres":
+        return postgres_datasource(server, tls=tls)
+    from exray.lake import Lake
+
+    from .duckdb_views import init_sql
+
+    return motherduck_datasource(init_sql(Lake.open(lake).path))
+
+
+def _password(file: Path | None) -> str:
+    from .wire.password import default_password_file, read_or_make_password
+
+    return read_or_make_password(file or default_password_file())
+
+
+def _print_pushed(pushed: "Iterable[Pushed]") -> None:
+    rows = [(item.kind, item.name, item.change) for item in pushed]
+    _print_table(("what", "name", "change"), rows)
+
+
+def _print_checked(checked: "Sequence[Checked]") -> None:
+    """Print a line for each panel that is empty or wrong, and how many are neither."""
+    odd = [panel for panel in checked if panel.state != "ok"]
+    if odd:
+        _print_table(
+            ("board", "panel", "state", "error"),
+            [(panel.board, panel.panel, panel.state, panel.error or "no rows") for panel in odd],
+        )
+    counts = {state: sum(p.state == state for p in checked) for state in ("ok", "empty", "error")}
+    print(f"{len(checked)} panels: " + ", ".join(f"{n} {state}" for state, n in counts.items()))
+
+
+def _print_findings(findings: "Sequence[Finding]") -> None:
+    rows = [(f.what, "ok" if f.good else "problem", f.said) for f in findings]
+    _print_table(("what", "state", "found"), rows)
+
+
+def _print_table(headers: "Sequence[str]", rows: "Sequence[tuple[str, ...]]") -> None:
+    from rich.console import Console
+
+    from exray.queries.text_table import Column, text_table
+
+    columns = [
+        Column(header, texts, "word" if number < 2 else "prose")
+        for number, (header, texts) in enumerate(zip(headers, zip(*rows, strict=True), strict=True))
+    ]
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=200)
+    console.print(text_table(columns, console.width))

@@ -4,7 +4,7 @@ The library's modules use no feature that only this engine has, except through t
 macros of ``base/`` and two functions in Python, `sketch_ones` and `float32_list`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, cast
 
@@ -118,6 +118,16 @@ def show_tables(connection: "duckdb.DuckDBPyConnection", tables: "Mapping[str, p
         connection.execute(_raw_view(table, source))
 
 
+def table_views(source: Callable[[Table], str | None]) -> list[str]:
+    """Return statements that make every table's views: the raw rows, then what users see.
+
+    Args:
+        source: Gives what a table's rows are selected from; None where there are none.
+    """
+    raw = [_raw_view(table, source(table) or _empty_source(table)) for table in TABLES.values()]
+    return raw + [_public_view(table) for table in TABLES.values()]
+
+
 def _open() -> "duckdb.DuckDBPyConnection":
     """A connection with the library loaded, over tables that hold nothing yet.
 
@@ -203,7 +213,7 @@ def _public_view(table: Table) -> str:
         where = f" WHERE {'t.frame_span_id IS NULL OR ' if _OF_FRAMES[table.name] else ''}{within}"
     by = ", ".join(f"t.{_quoted(name)}" for name in parts)
     return (
-        f"CREATE VIEW {table.name} AS SELECT {columns} FROM _{table.name} AS t{where}"
+        f"CREATE OR REPLACE VIEW {table.name} AS SELECT {columns} FROM _{table.name} AS t{where}"
         f" QUALIFY row_number() OVER (PARTITION BY {by}{order}) = 1"
     )
 

@@ -9,6 +9,7 @@
     │   └── SelectionError    a BUILD that names nothing, or more than one thing
     ├── MissingExtraError     an optional dependency is not installed
     ├── DataError             one input or label that cannot be used
+    ├── GrafanaError          a Grafana: not reached, or it refused
     ├── LogError              the log or spool of requests: in use, unwritable
     │   └── LogFullError      no space left
     └── LakeError             the lake: not a lake, damaged, unwritable
@@ -67,6 +68,10 @@ class LogError(ExrayError):
 
 class LogFullError(LogError):
     """There is no space left for the log."""
+
+
+class GrafanaError(ExrayError):
+    """A Grafana cannot be reached, is too old, or refused what was asked of it."""
 
 
 class LakeError(ExrayError):

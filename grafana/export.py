@@ -1,0 +1,65 @@
+"""The same as files, which Grafana provisions itself from."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from .alerts import FOLDER_TITLE, FOLDER_UID, RULES, group_file
+from .dashboards import BOARDS, dashboard_json
+from .datasource import datasource_file, source_of
+
+Json = dict[str, Any]
+
+PASSWORD_VARIABLE = "EXRAY_GRAFANA_PASSWORD"
+"""Variable of Grafana's environment that holds the data source's password."""
+
+
+def export(folder: Path, datasource: Json, boards_path: str) -> list[Path]:
+    """Write provisioning files below *folder*, as Grafana's ``provisioning`` folder has them.
+
+    Args:
+        folder: Where to; made where it is not there.
+        datasource: The data source.
+        boards_path: Folder of the dashboards' files as Grafana will see it.
+
+    Returns:
+        The files written.
+    """
+    source = source_of(datasource)
+    password = f"${PASSWORD_VARIABLE}" if "user" in datasource else None
+    files: dict[str, Json] = {
+        "datasources/exray.yaml": datasource_file(datasource, password),
+        "dashboards/exray.yaml": {
+            "apiVersion": 1,
+            "providers": [
+                {
+                    "name": "exray",
+                    "orgId": 1,
+                    "folder": FOLDER_TITLE,
+                    "folderUid": FOLDER_UID,
+                    "type": "file",
+                    "allowUiUpdates": False,
+                    "disableDeletion": False,
+                    "updateIntervalSeconds": 60,
+                    "options": {"path": boards_path},
+                }
+            ],
+        },
+        "alerting/exray.yaml": group_file(RULES, source),
+        **{
+            f"dashboards/exray/{board.name}.json": dashboard_json(board, source, BOARDS)
+            for board in BOARDS
+        },
+    }
+    return [_written(folder / name, document) for name, document in files.items()]
+
+
+def _written(path: Path, document: Json) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # JSON is YAML, so the files need no YAML library.
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    if path.suffix == ".yaml":
+        # Grafana expands $NAME in these files; a dollar of a query's own stands doubled.
+        text = text.replace("$", "$$").replace(f"$${PASSWORD_VARIABLE}", f"${PASSWORD_VARIABLE}")
+    path.write_text(text + "\n", "utf-8")
+    return path
