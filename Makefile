@@ -85,6 +85,7 @@ bench: install
 	$(BIN)/python benchmarks/compare.py
 	$(BIN)/python benchmarks/host.py
 	$(BIN)/python benchmarks/emit.py
+	$(PIP) install rotel && $(BIN)/python benchmarks/ingest.py
 
 clean:
 	rm -rf $(VENV) dist build exray-demo

@@ -49,7 +49,7 @@ class _Spans:
     """Decoded spans, with the columns that are made of several."""
 
     def __init__(self, table: "pa.Table", origins: Sequence[Origin]) -> None:
-        self._table: Any = table.combine_chunks()
+        self._table: Any = table  # in chunks: to combine them would copy every sketch
         self.kinds: NDArray[np.int8] = _numpy(table, "span_kind")
         self._traces = _octets(table, "trace_id", 16)
         self._ids = _octets(table, "span_id", 8)
@@ -77,15 +77,15 @@ class _Spans:
 
         if not chosen.any():
             return arrow_schema(name).empty_table()
-        index = None if chosen.all() else numbers(np.flatnonzero(chosen))
-        columns: dict[str, Any] = {}
-        for field in arrow_schema(name).names:
-            column = self._columns.get(field)
-            if column is None and field in self._table.column_names:
-                column = self._table.column(field).combine_chunks()
-            if column is not None:
-                columns[field] = column if index is None else column.take(index)
-        return table_from_columns(name, columns)
+        fields = arrow_schema(name).names
+        made = {field: self._columns[field] for field in fields if field in self._columns}
+        read = [f for f in self._table.column_names if f in fields and f not in made]
+        table = self._table.select(read)
+        if not chosen.all():
+            index = numbers(np.flatnonzero(chosen))
+            made = {field: column.take(index) for field, column in made.items()}
+            table = table.filter(arrow().array(chosen))
+        return table_from_columns(name, made | dict(zip(read, table.columns, strict=True)))
 
     def _measured(self) -> NDArray[np.int64]:
         """Return durations, -1 where nobody knows them.
