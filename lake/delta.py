@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
 
 from exray.schema.arrow import arrow_schema
@@ -94,6 +94,81 @@ class DeltaLog:
             self._snapshot = None  # it does not see its own commit
         self._sync_log()
         return True
+
+    def entries(self) -> list[DataFile]:
+        """Return the files of the snapshot opened last; their names are as the log spells them.
+
+        Raises:
+            LakeError: There is none, or the log is damaged.
+        """
+        from deltalake.exceptions import DeltaError
+
+        snapshot = self._opened()
+        try:
+            actions: Any = snapshot.get_add_actions(flatten=True)
+        except (DeltaError, OSError) as error:
+            raise self._explain(error) from error
+        keys = self._table.partition
+        read = ("path", "size_bytes", "num_records", *(f"partition.{key}" for key in keys))
+        rows = zip(*(actions.column(name).to_pylist() for name in read), strict=True)
+        return [
+            DataFile(str(path), int(size), int(count or 0), dict(zip(keys, values, strict=True)))
+            for path, size, count, *values in rows
+        ]
+
+    def replace(
+        self, file: DataFile, removed: Sequence[DataFile], writer: str, sequence: int
+    ) -> bool:
+        """Let *file* stand for the *removed* ones, in the snapshot opened last.
+
+        To Delta this is an append, which would not fail if another process has removed the
+        same files meanwhile: only that all who remove use one *writer* makes it fail.
+
+        Returns:
+            False if another process replaced files as *writer* meanwhile.
+
+        Raises:
+            LakeError: The log cannot be written.
+        """
+        from deltalake import CommitProperties, Transaction
+        from deltalake.exceptions import CommitFailedError, DeltaError
+        from deltalake.transaction import RemoveAction
+
+        now_ms = time.time_ns() // 1_000_000
+        gone = [
+            RemoveAction(
+                old.name,
+                False,
+                now_ms,
+                size=old.size_bytes,
+                partition_values=dict(old.partition),
+            )
+            for old in removed
+        ]
+        try:
+            self._opened().create_write_transaction(
+                [_add_action(file), *gone],
+                "append",
+                _delta_schema(self._table.name),
+                partition_by=list(self._table.partition),
+                commit_properties=CommitProperties(
+                    app_transactions=[Transaction(writer, sequence)]
+                ),
+            )
+        except CommitFailedError:
+            return False
+        except (DeltaError, OSError) as error:
+            raise self._explain(error) from error
+        finally:
+            self._snapshot = None
+        self._sync_log()
+        return True
+
+    def _opened(self) -> "DeltaTable":
+        if self._snapshot is None:
+            msg = "this needs the snapshot of a recorded_sequence() before it"
+            raise LakeError(msg)
+        return self._snapshot
 
     def active_files(self) -> list[str]:
         """Return the newest snapshot's files, relative to the table's folder; none if no table."""

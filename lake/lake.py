@@ -10,6 +10,7 @@ from exray.schema.errors import LakeError
 from exray.schema.tables import TABLES
 
 from .commit import commit_table
+from .compact import Compacted, PartitionState, compact_partition, partition_states
 from .layout import check_marker, create_marker, storage_at
 from .relay import open_log
 from .storage import LocalStorage
@@ -128,6 +129,22 @@ class Lake:
             raise LakeError(msg)
         log = open_log(self._storage.uri(table), table)
         return [self._storage.uri(f"{table}/{name}") for name in log.active_files()]
+
+    def partitions(self) -> list[PartitionState]:
+        """Return all partitions, with the files that a compaction would rewrite.
+
+        Raises:
+            LakeError: A table's log is damaged.
+        """
+        return list(partition_states(self._storage, COMMIT_ORDER))
+
+    def compact(self, state: PartitionState) -> Compacted:
+        """Rewrite the small files of one partition as one file, each row once.
+
+        Raises:
+            LakeError: The lake cannot be read or written.
+        """
+        return compact_partition(self._storage, state)
 
     def snapshot(self) -> dict[str, list[str]]:
         """Return the files of every table such that each frame's other rows are among them.

@@ -22,6 +22,7 @@ import typer
 from exray.schema.errors import ExrayError, UsageError
 
 COMMAND_MODULES = (
+    "exray.lake.commands",
     "exray.collector.ingest_commands",
     "exray.diagnosis.commands",
     "exray.exporters.commands",

@@ -1,0 +1,46 @@
+"""``exray lake``: what a lake holds, and the upkeep of its files."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer()
+lake = typer.Typer(help="Look after the files of a lake.", no_args_is_help=True)
+app.add_typer(lake, name="lake")
+
+LakeArgument = Annotated[Path, typer.Argument(envvar="EXRAY_LAKE", help="Folder of the lake.")]
+DEFAULT_LAKE = Path("lake")
+
+
+@lake.command()
+def info(path: LakeArgument = DEFAULT_LAKE) -> None:
+    """Show each table's files and rows, and what of them is not compacted yet."""
+    from .lake import Lake
+
+    print(
+        f"{'table':<20} {'partitions':>10} {'files':>8} {'rows':>12} {'MB':>10} {'to compact':>10}"
+    )
+    states = Lake.open(path).partitions()
+    for table in dict.fromkeys(state.table for state in states):
+        own = [state for state in states if state.table == table]
+        files = [file for state in own for file in state.files]
+        size_mb = sum(file.size_bytes for file in files) / 1e6
+        rows = sum(file.rows for file in files)
+        small = sum(len(state.small) for state in own)
+        print(f"{table:<20} {len(own):>10} {len(files):>8} {rows:>12} {size_mb:>10.1f} {small:>10}")
+
+
+@lake.command()
+def compact(path: LakeArgument = DEFAULT_LAKE) -> None:
+    """Rewrite small files as one for each partition, sorted, and each row once."""
+    from .lake import Lake
+
+    opened = Lake.open(path)
+    before = after = repeated = 0
+    for state in opened.partitions():
+        if state.small:
+            done = opened.compact(state)
+            before, after = before + done.files_before, after + done.files_after
+            repeated += done.repeated_rows
+    print(f"{before} files of {path} rewritten as {after}; {repeated} repeated rows dropped")
