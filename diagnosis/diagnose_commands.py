@@ -44,6 +44,10 @@ def diagnose(
     kernels: KernelsOption = None,
     lake: LakeOption = DEFAULT_LAKE,
     as_json: JsonOption = False,
+    repro: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the operator at fault alone: .tflite, .npz and a script."),
+    ] = None,
 ) -> None:
     """Say why two builds part, and what to do about it."""
     from exray.lake import Lake
@@ -51,6 +55,12 @@ def diagnose(
     from .causes import Replay
     from .diagnose import diagnose as diagnose_runs
 
+    replay = Replay(
+        inputs=inputs,
+        edge_model=edge_model,
+        reference_model=reference_model,
+        preprocess=preprocess,
+    )
     diagnosis = diagnose_runs(
         Lake.open(lake),
         edge,
@@ -59,13 +69,13 @@ def diagnose(
         model=model,
         device=device,
         kernels=kernels,
-        replay=Replay(
-            inputs=inputs,
-            edge_model=edge_model,
-            reference_model=reference_model,
-            preprocess=preprocess,
-        ),
+        replay=replay,
     )
+    if repro is not None:
+        from .layers.repro import write_repro
+
+        for path in write_repro(diagnosis, replay, repro):
+            typer.echo(f"wrote {path}", err=True)
     if as_json:
         print(json.dumps(diagnosis.to_json(), allow_nan=False))
         return

@@ -2,7 +2,8 @@
 
 from .candidates import find_preprocessing
 from .causes import Finder
+from .layers.delegates import find_delegate_causes
 from .layers.find import find_layer_causes
 
-FINDERS: tuple[Finder, ...] = (find_preprocessing, find_layer_causes)
+FINDERS: tuple[Finder, ...] = (find_preprocessing, find_layer_causes, find_delegate_causes)
 """In the order of the pipeline: inputs, preprocessing, model, health, time."""

@@ -32,6 +32,9 @@ from .workbench import Workbench, files_of
 BETTER_DB = 3.0
 """A fault counts if the operator would be better by this much without it."""
 
+BROKEN_DB = 10.0
+"""An operator alone below this computes something else: sound ones were seen down to 14."""
+
 REPLAYED = 3
 """Suspects of the lake that are replayed."""
 
@@ -121,8 +124,14 @@ def _ranges(bench: Workbench) -> Iterator[tuple[int, RangeFit]]:
 
 
 def _is_sound(error: LocalError, suspect: Suspect) -> bool:
-    """Whether an operator, replayed, is as good as it can be and was recorded as good."""
-    if error.avoidable_db is None or error.avoidable_db >= BETTER_DB:
+    """Whether an operator, replayed, is as good as it can be and was recorded as good.
+
+    An operator without weights cannot be made better than it is but for its range, which is
+    looked at apart; it has to fail outright.
+    """
+    better_db = error.avoidable_db
+    is_broken = error.worst_db < BROKEN_DB if better_db is None else better_db >= BETTER_DB
+    if is_broken or differ(error):
         return False
     return (suspect.extra_drop_db or suspect.drop_db or 0.0) < FEWER_DB or (
         suspect.sqnr_db > error.worst_db - FEWER_DB

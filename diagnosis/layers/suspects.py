@@ -65,10 +65,16 @@ def convicted(suspects: Sequence[Suspect], *, is_float: bool) -> tuple[Suspect, 
         is_float: Whether both sides compute in floats, so that nothing has to be lost.
     """
     if any(suspect.worse_db is not None for suspect in suspects):
-        if not any((suspect.worse_db or 0.0) >= GATE_DB for suspect in suspects):
+        if not any(_is_clearly_worse(suspect) for suspect in suspects):
             return ()
         return tuple(s for s in suspects if s.fails and s.inputs_pass)
     if is_float:
         apart = [s for s in suspects if s.sqnr_db < AGREE_DB and (s.rank_drop_db or 0.0) > 0]
         return tuple(apart[:1])
     return tuple(s for s in suspects[:1] if (s.rank_drop_db or 0.0) >= LOSS_DB)
+
+
+def _is_clearly_worse(suspect: Suspect) -> bool:
+    """Whether a layer is worse than the baseline's, of which 40 dB is as good as any."""
+    before = suspect.baseline_sqnr_db
+    return before is not None and min(before, AGREE_DB) - suspect.sqnr_db >= GATE_DB

@@ -6,14 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-
 from exray.diagnosis.causes import Scene
 from exray.diagnosis.lake_graphs import read_graph
-from exray.playback.dataset import open_dataset
-from exray.playback.feed import fit, prepare, real_values
-from exray.playback.spec import load_spec
-from exray.schema.errors import DataError, UsageError
+from exray.schema.errors import UsageError
 from exray.schema.records import Quantization
 
 from .parameters import (
@@ -25,8 +20,8 @@ from .parameters import (
     TfliteParameters,
     read_parameters,
 )
-from .reference_tensors import open_layer_tensors
-from .replay import LocalError, OpReplay, ReferenceFrame, copied, local_error
+from .reference_frames import reference_frames
+from .replay import LocalError, OpReplay, ReferenceFrame, local_error
 from .sound_op import sound_op
 from .tflite_model import TfliteModel
 
@@ -123,22 +118,9 @@ class Workbench:
     @cached_property
     def frames(self) -> tuple[ReferenceFrame, ...]:
         """What the reference computes of the first inputs; none where there are no inputs."""
-        replay = self._scene.replay
-        if replay.inputs is None:
-            return ()
-        tensors = open_layer_tensors(self._files.reference)
-        spec = load_spec(replay.preprocess) if replay.preprocess else None
-        found: list[ReferenceFrame] = []
-        for item in open_dataset(replay.inputs, limit=FRAMES):
-            try:
-                values = prepare(item.load(), spec, tensors.input)
-            except DataError:
-                continue  # one that playback left out too
-            read = tensors.run(fit(values, tensors.input))
-            real = np.asarray(real_values(values, tensors.input), np.float64)
-            frame = ReferenceFrame(real, read, self.counterparts)
-            found.append(copied(frame, sorted(self.counterparts)))
-        return tuple(found)
+        return reference_frames(
+            self._files.reference, self._scene.replay, self.counterparts, limit=FRAMES
+        )
 
     @cached_property
     def _replay(self) -> OpReplay:

@@ -68,6 +68,7 @@ SELECT
   m.layer_name,
   m.op,
   m.timing,
+  m.level,
   m.dur_ms,
   m.weight,
   sum(m.weight) OVER (

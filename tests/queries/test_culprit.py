@@ -111,6 +111,14 @@ def test_other_inputs_need_three_db(edge: float, fails: bool) -> None:
     assert order(rows, "p", "same_inputs") == [False]
 
 
+def test_what_agrees_does_not_fail_however_equal_the_baseline_is() -> None:
+    rows, runs = three_builds([-1])
+    play(rows, runs[1], 100.0)
+    play(rows, runs[2], 100.0)
+    play(rows, runs[0], 101.0)  # 40 dB, the baseline 140
+    assert order(rows, "p", "fails") == [False]
+
+
 def test_a_layer_that_lost_finite_values_fails() -> None:
     rows, runs = three_builds([-1], [0])
     play(rows, runs[1], 100.0, 100.0)
@@ -134,3 +142,29 @@ def test_a_baseline_without_the_layer_says_nothing_of_it() -> None:
     play(rows, runs[0], 101.0, 190.0)
     found = rows.ask("SELECT layer_index, worse_db, fails FROM layer_culprits('e', 'r', 'p')")
     assert {row[0]: row[1:] for row in found}[1] == (None, False)
+
+
+def test_a_build_between_two_takes_the_steps_apart() -> None:
+    rows = Rows()
+    runs = {
+        build: rows.run(build, "reference" if build == "r" else "edge", model_sha256=sha256)
+        for build, sha256 in (("e", "aa"), ("k", "aa"), ("f", "bb"), ("r", "cc"))
+    }
+    for sha256 in ("aa", "bb", "cc"):
+        rows.graph(sha256, [-1])
+    for edge, reference in (("aa", "cc"), ("aa", "bb"), ("bb", "cc")):
+        rows.align(edge, reference, {0: 0})
+    for build, value in (("r", 100.0), ("f", 101.0), ("k", 111.1), ("e", 112.211)):
+        play(rows, runs[build], value)
+    whole = rows.ask("FROM layer_decomposition('e', 'k', 'f', 'r')")
+    assert whole == [
+        (
+            0,
+            "l0",
+            "CONV_2D",
+            *(pytest.approx(x, abs=0.01) for x in (18.26, 40, 20, 40)),
+            "quantization",
+        )
+    ]
+    part = rows.ask("SELECT kernel_sqnr_db, largest FROM layer_decomposition('e', '', 'f', 'r')")
+    assert part == [(None, "quantization")]

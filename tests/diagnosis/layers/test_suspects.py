@@ -44,7 +44,12 @@ def test_the_baseline_decides_where_there_is_one() -> None:
 
 
 def test_a_layer_that_locates_convicts_only_where_one_fails_clearly() -> None:
-    slightly = replace(FAILING, worse_db=1.5)
+    slightly = replace(FAILING, baseline_sqnr_db=31.5, worse_db=1.5)
     assert convicted([slightly], is_float=False) == ()
-    clearly = replace(FAILING, layer_index=1, worse_db=9.0, inputs_pass=False)
+    clearly = replace(FAILING, layer_index=1, inputs_pass=False)
     assert convicted([slightly, clearly], is_float=False) == (slightly,)
+
+
+def test_a_baseline_that_is_equal_does_not_convict_what_agrees() -> None:
+    kernels = replace(FAILING, sqnr_db=110.0, baseline_sqnr_db=140.0, worse_db=30.0)
+    assert convicted([kernels], is_float=True) == ()

@@ -1,0 +1,248 @@
+"""Faults and benign changes of single operators, planted into .tflite files.
+
+Each maker edits one operator of a model's tables in place, as a defect of a converter, a
+quantizer or a hand would; it returns False where the operator has nothing to edit.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from exray.diagnosis.layers.tflite_model import TfliteModel
+
+Array = NDArray[Any]
+Rng = np.random.Generator
+Edit = Callable[["Op", Rng], bool]
+
+WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
+PASSED = ("AVERAGE_POOL_2D", "MAX_POOL_2D", "RESHAPE", "PAD", "SQUEEZE")
+"""Operators whose output keeps the input's scale."""
+
+
+class Op:
+    """One operator of tables under edit."""
+
+    def __init__(self, model: TfliteModel, objects: Any, index: int) -> None:
+        self.model, self.objects, self.index = model, objects, index
+        self.op = model.ops[index]
+        self.is_depthwise = self.op.op == "DEPTHWISE_CONV_2D"
+        self.tensors = objects.subgraphs[0].tensors
+
+    @property
+    def is_quantized(self) -> bool:
+        """Whether the output holds integers with a scale."""
+        return self.model.tensors[self.op.outputs[0]].quantization is not None
+
+    def weights(self) -> Array | None:
+        """Return a copy of the weights as they are stored."""
+        found = self.model.constant(self.op.inputs[1]) if self.op.op in WEIGHTED else None
+        return None if found is None else found.copy()
+
+    def bias(self) -> Array | None:
+        """Return a copy of the bias as it is stored."""
+        has_one = self.op.op in WEIGHTED and len(self.op.inputs) > 2
+        found = self.model.constant(self.op.inputs[2]) if has_one else None
+        return None if found is None else found.copy()
+
+    def put(self, position: int, values: Array) -> bool:
+        """Store other values of an input, in a buffer of its own."""
+        buffer = type(self.objects.buffers[0])()
+        buffer.data = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
+        self.objects.buffers.append(buffer)
+        self.tensors[self.op.inputs[position]].buffer = len(self.objects.buffers) - 1
+        return True
+
+    def rescale_output(self, factor: float) -> None:
+        """Give the output another scale, with biases made for it."""
+        written = {self.op.outputs[0]}
+        for op in self.model.ops:
+            if op.op in PASSED and op.inputs[0] in written:
+                written |= set(op.outputs)
+        for tensor in written:
+            scales = self.tensors[tensor].quantization
+            scales.scale = (scales.scale * factor).astype(np.float32)
+        for i, op in enumerate(self.model.ops):
+            if op.op in WEIGHTED and len(op.inputs) > 2 and op.inputs[0] in written:
+                reader = Op(self.model, self.objects, i)
+                bias = reader.bias()
+                if bias is not None:
+                    reader.put(2, np.rint(bias / factor).astype(np.int32))
+                    scales = self.tensors[op.inputs[2]].quantization
+                    scales.scale = (scales.scale * factor).astype(np.float32)
+
+
+def zero_bias(op: Op, rng: Rng) -> bool:
+    """Lose the bias."""
+    bias = op.bias()
+    return bias is not None and bias.any() and op.put(2, np.zeros_like(bias))
+
+
+def rotate_scales(op: Op, rng: Rng) -> bool:
+    """Shift the weights' scales by one channel."""
+    quantization = op.tensors[op.op.inputs[1]].quantization if op.op.op in WEIGHTED else None
+    if quantization is None or quantization.scale is None or len(quantization.scale) < 3:
+        return False
+    quantization.scale = np.roll(quantization.scale, 1)
+    return True
+
+
+def change_weight_scale(op: Op, rng: Rng) -> bool:
+    """Make the weights' scales a third larger or smaller."""
+    weights = op.weights()
+    factor = float(rng.choice([0.66, 1.5]))
+    if weights is None:
+        return False
+    if weights.dtype.kind == "f":
+        return op.put(1, (weights * factor).astype(weights.dtype))
+    quantization = op.tensors[op.op.inputs[1]].quantization
+    quantization.scale = (quantization.scale * factor).astype(np.float32)
+    return True
+
+
+def stretch_range(op: Op, rng: Rng) -> bool:
+    """Calibrate the output eight times too wide."""
+    if not op.is_quantized or op.op.op not in (*WEIGHTED, "ADD"):
+        return False
+    op.rescale_output(8.0)
+    return True
+
+
+def clip_range(op: Op, rng: Rng) -> bool:
+    """Calibrate the output four times too narrow."""
+    if not op.is_quantized or op.op.op not in (*WEIGHTED, "ADD"):
+        return False
+    op.rescale_output(0.25)
+    return True
+
+
+def move_zero_point(op: Op, rng: Rng) -> bool:
+    """Make the bias for an input zero point that is forty steps away."""
+    weights, bias = op.weights(), op.bias()
+    if weights is None or bias is None or weights.dtype != np.int8:
+        return False
+    axes = (0, 1, 2) if op.is_depthwise else tuple(range(1, weights.ndim))
+    moved = bias + 40 * weights.astype(np.int64).sum(axes)
+    return op.put(2, np.clip(moved, -(2**31), 2**31 - 1).astype(np.int32))
+
+
+def _spatial(op: Op) -> Array | None:
+    weights = op.weights()
+    usable = weights is not None and weights.ndim == 4 and min(weights.shape[1:3]) > 1
+    return weights if usable else None
+
+
+def flip_kernel(op: Op, rng: Rng) -> bool:
+    """Turn the kernel by 180 degrees: convolution for correlation."""
+    weights = _spatial(op)
+    return weights is not None and op.put(1, weights[:, ::-1, ::-1])
+
+
+def transpose_kernel(op: Op, rng: Rng) -> bool:
+    """Swap height and width of the kernel."""
+    weights = _spatial(op)
+    if weights is None or weights.shape[1] != weights.shape[2]:
+        return False
+    return op.put(1, weights.transpose(0, 2, 1, 3))
+
+
+def swap_channels(op: Op, rng: Rng) -> bool:
+    """Shuffle a quarter of the output channels, weights alone."""
+    weights = op.weights()
+    axis = 3 if op.is_depthwise else 0
+    if weights is None or weights.shape[axis] < 8:
+        return False
+    order = np.arange(weights.shape[axis])
+    chosen = rng.choice(len(order), max(2, len(order) // 4), replace=False)
+    order[chosen] = np.roll(order[chosen], 1)
+    if weights.dtype.kind != "f":  # the scales go along: it is the channels that are wrong
+        scales = op.tensors[op.op.inputs[1]].quantization
+        if len(scales.scale) > 1:
+            scales.scale = scales.scale[order]
+    return op.put(1, np.take(weights, order, axis))
+
+
+def remove_activation(op: Op, rng: Rng) -> bool:
+    """Drop the fused activation."""
+    if op.op.op not in WEIGHTED or op.op.attributes.get("fused_activation") in (None, "NONE"):
+        return False
+    op.objects.subgraphs[0].operators[op.index].builtinOptions.fusedActivationFunction = 0
+    return True
+
+
+def plant_nan(op: Op, rng: Rng) -> bool:
+    """Make one weight not a number."""
+    weights = op.weights()
+    if weights is None or weights.dtype.kind != "f":
+        return False
+    weights.reshape(-1)[rng.integers(weights.size)] = np.nan
+    return op.put(1, weights)
+
+
+def three_bits(op: Op, rng: Rng) -> bool:
+    """Leave the weights three bits."""
+    weights = op.weights()
+    if weights is None:
+        return False
+    axes = (0, 1, 2) if op.is_depthwise else tuple(range(1, weights.ndim))
+    real = weights.astype(np.float64)
+    step = np.maximum(np.abs(real).max(axes, keepdims=True) / 3, 1e-30)
+    return op.put(1, (np.rint(real / step) * step).astype(weights.dtype))
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault and the codes that name it."""
+
+    name: str
+    edit: Edit
+    codes: tuple[str, ...]
+
+
+CONVERSION, QUANTIZATION, RANGE = "conversion.layer", "quantization.layer", "quantization.range"
+
+FAULTS = (
+    Fault("bias zeroed", zero_bias, (CONVERSION,)),
+    Fault("weight scales rotated", rotate_scales, (QUANTIZATION,)),
+    Fault("weight scale changed", change_weight_scale, (QUANTIZATION, CONVERSION)),
+    Fault("range too wide", stretch_range, (RANGE,)),
+    Fault("range too narrow", clip_range, (RANGE,)),
+    Fault("zero point moved", move_zero_point, (QUANTIZATION,)),
+    Fault("kernel flipped", flip_kernel, (CONVERSION,)),
+    Fault("kernel transposed", transpose_kernel, (CONVERSION,)),
+    Fault("channels swapped", swap_channels, (CONVERSION,)),
+    Fault("activation removed", remove_activation, (CONVERSION,)),
+    Fault("NaN weight", plant_nan, (CONVERSION,)),
+    Fault("3-bit weights", three_bits, (QUANTIZATION,)),
+)
+
+
+def half_precision(model: TfliteModel, objects: Any, rng: Rng) -> bool:
+    """Round all weights to half precision; benign."""
+    done = False
+    for index in range(len(model.ops)):
+        op = Op(model, objects, index)
+        weights = op.weights()
+        if weights is not None and weights.dtype == np.float32:
+            done = op.put(1, weights.astype(np.float16).astype(np.float32))
+    return done
+
+
+def recalibrate(model: TfliteModel, objects: Any, rng: Rng) -> bool:
+    """Widen or narrow every output range a little, as other calibration inputs would."""
+    done = False
+    for index in range(len(model.ops)):
+        op = Op(model, objects, index)
+        if op.is_quantized and op.op.op in (*WEIGHTED, "ADD"):
+            # from here on edits must see each other: biases are read from the tables
+            op.rescale_output(float(rng.uniform(0.95, 1.3)))
+            done = True
+    return done
+
+
+def export_again(model: TfliteModel, objects: Any, rng: Rng) -> bool:
+    """Write the same model again, with another description."""
+    objects.description = f"exported again {rng.integers(1 << 30)}".encode()
+    return True
