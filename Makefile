@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 BUILD := pyproject.toml hatch_build.py $(wildcard instrumentation/native/*.cc instrumentation/native/*.h instrumentation/native/CMakeLists.txt)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help install demo test native-check fuzz lint typecheck docs package bench clean
+.PHONY: help install demo test native-check fuzz lint typecheck docs package bench bench-faults clean
 
 help:
 	@echo "make demo       install what the demo needs, run it, print what it found"
@@ -86,6 +86,10 @@ bench: install
 	$(BIN)/python benchmarks/host.py
 	$(BIN)/python benchmarks/emit.py
 	$(PIP) install rotel && $(BIN)/python benchmarks/ingest.py
+
+# Faults planted into the networks that EXRAY_TEST_DATA names: an hour, unless SAMPLE is small.
+bench-faults: install
+	$(BIN)/python benchmarks/faults.py --sample $(or $(SAMPLE),0)
 
 clean:
 	rm -rf $(VENV) dist build exray-demo

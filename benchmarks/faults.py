@@ -15,6 +15,7 @@ interval over all, false alarms likewise, and the time of a diagnosis.
 
 import argparse
 import contextlib
+import math
 import os
 import statistics
 import sys
@@ -353,10 +354,29 @@ def complain(result: Result) -> None:
         print(f"  {case.network.name} {case.build}: {told or 'nothing'}", file=sys.stderr)
 
 
+def clopper_pearson(count: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Return the exact interval of a share (Clopper and Pearson, Biometrika 26, 1934)."""
+    tail = (1 - confidence) / 2
+
+    def at_most(found: int, share: float) -> float:
+        terms = (
+            math.comb(total, i) * share**i * (1 - share) ** (total - i) for i in range(found + 1)
+        )
+        return math.fsum(terms)
+
+    def share_where(found: int, wanted: float) -> float:
+        low, high = 0.0, 1.0
+        for _ in range(60):  # at_most() falls as the share grows
+            middle = (low + high) / 2
+            low, high = (middle, high) if at_most(found, middle) > wanted else (low, middle)
+        return low
+
+    low = share_where(count - 1, 1 - tail) if count else 0.0
+    return low, share_where(count, tail) if count < total else 1.0
+
+
 def interval(count: int, total: int) -> str:
     """Return a rate with its exact interval."""
-    from proportions import clopper_pearson
-
     low, high = clopper_pearson(count, total)
     share = count / total if total else 0.0
     return f"{count}/{total} {share:6.1%} ({low:.1%} .. {high:.1%})"

@@ -38,7 +38,7 @@ def find_delegate_causes(scene: Scene) -> Iterable[Cause]:
         return []
     before = scene.baseline_selection
     earlier = _layers(scene, before.selector) if before else ()
-    return [*_fallback(layers, earlier), *_partitions(layers, earlier), *_copies(scene)]
+    return [*fallback(layers, earlier), *partitions(layers, earlier), *_copies(scene)]
 
 
 def _layers(scene: Scene, selector: str) -> tuple[Layer, ...]:
@@ -51,7 +51,13 @@ def _layers(scene: Scene, selector: str) -> tuple[Layer, ...]:
     return tuple(Layer(*row) for row in rows)
 
 
-def _fallback(layers: Sequence[Layer], earlier: Sequence[Layer]) -> Iterable[Cause]:
+def fallback(layers: Sequence[Layer], earlier: Sequence[Layer]) -> Iterable[Cause]:
+    """Yield the operators that the delegate left, the slowest named.
+
+    Args:
+        layers: The edge's, in graph order.
+        earlier: The baseline's; none without one.
+    """
     left = [layer for layer in layers if not layer.delegated]
     taken_before = {layer.layer for layer in earlier if layer.delegated}
     lost = [layer for layer in left if layer.layer in taken_before]
@@ -79,7 +85,8 @@ def _fallback(layers: Sequence[Layer], earlier: Sequence[Layer]) -> Iterable[Cau
     )
 
 
-def _partitions(layers: Sequence[Layer], earlier: Sequence[Layer]) -> Iterable[Cause]:
+def partitions(layers: Sequence[Layer], earlier: Sequence[Layer]) -> Iterable[Cause]:
+    """Yield that the delegate takes the model in pieces; arguments as `fallback` has them."""
     count, was = _count(layers), _count(earlier)
     if count < 2 or (earlier and count <= was):
         return
