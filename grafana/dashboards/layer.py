@@ -24,8 +24,9 @@ ROWS = f"FROM layer_trend WHERE $__timeFilter(started) AND {OF_GROUP} AND {CHOSE
 SERIES = "QUALIFY dense_rank() OVER (ORDER BY device, kernels) <= 30"
 FRAMES = (
     "FROM layer_frames(${build:sqlstring}, ${reference:sqlstring},"
-    " CAST(${layer:sqlstring} AS INTEGER))"
-    " WHERE device IN (${device:sqlstring}) AND kernels IN (${kernels:sqlstring})"
+    " TRY_CAST(${layer:sqlstring} AS INTEGER))"
+    " WHERE list_contains([${device:sqlstring}], device)"
+    " AND list_contains([${kernels:sqlstring}], kernels)"
 )
 
 

@@ -7,7 +7,7 @@ from .variables import BUILD, LAYER, MODEL, REFERENCE, ROLE
 TO_LAYER = Link("This layer", "layer", {"layer": "layer_index"})
 TO_TENSOR = Link("Its distribution", "tensor", {"layer": "layer_index"})
 
-OF_LAYER = "layer_index = CAST(${layer:sqlstring} AS INTEGER)"
+OF_LAYER = "layer_index = TRY_CAST(${layer:sqlstring} AS INTEGER)"
 BOTH = "(${build:sqlstring}, ${reference:sqlstring})"
 
 TENSOR = Board(

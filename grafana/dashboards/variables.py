@@ -5,8 +5,9 @@ from .board import Variable
 MODEL = Variable(
     "model",
     "Model",
-    "SELECT DISTINCT model_name AS __text, model_name AS __value FROM build_trend"
-    " ORDER BY 1 LIMIT 500",
+    # those that devices ran before those that are references alone
+    "SELECT model_name AS __text, model_name AS __value FROM build_trend"
+    " GROUP BY model_name ORDER BY min(role), max(started) DESC, model_name LIMIT 500",
 )
 ROLE = Variable("role", "Role", values=("edge", "reference"))
 DEVICE = Variable(
@@ -69,9 +70,10 @@ OF_MODEL = "model_name = ${model:sqlstring} AND role = ${role:sqlstring}"
 """Rows of the chosen model and role."""
 
 OF_GROUP = (
-    f"{OF_MODEL} AND device IN (${{device:sqlstring}}) AND kernels IN (${{kernels:sqlstring}})"
+    f"{OF_MODEL} AND list_contains([${{device:sqlstring}}], device)"
+    " AND list_contains([${kernels:sqlstring}], kernels)"
 )
-"""Rows of the chosen model, role, devices and kernel families."""
+"""Rows of the chosen model, role, devices and kernel families; a list may be empty, IN may not."""
 
 OF_BUILD = f"{OF_GROUP} AND build = ${{build:sqlstring}}"
 """Those of the chosen build."""
@@ -79,6 +81,6 @@ OF_BUILD = f"{OF_GROUP} AND build = ${{build:sqlstring}}"
 CHOSEN_LAYER = (
     "layer_name = (SELECT min(n.layer_name) FROM layer_trend AS n"
     " WHERE n.model_name = ${model:sqlstring} AND n.build = ${build:sqlstring}"
-    " AND n.layer_index = CAST(${layer:sqlstring} AS INTEGER))"
+    " AND n.layer_index = TRY_CAST(${layer:sqlstring} AS INTEGER))"
 )
 """Rows of the chosen layer in any build: layers meet by name."""

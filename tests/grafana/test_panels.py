@@ -6,7 +6,7 @@ import pytest
 from exray.grafana.choices import panel_sql
 from exray.grafana.dashboards import BUILDS_SQL, Board, Panel, Variable
 
-from .boards import PANELS, RANGE, VARIABLES, Answer, answer, chosen, shown
+from .boards import BY_NAME, PANELS, RANGE, VARIABLES, Answer, answer, chosen, shown
 
 NUMBERS = {"BIGINT", "INTEGER", "DOUBLE"}
 PLAIN = NUMBERS | {"VARCHAR", "TIMESTAMP", "BOOLEAN"}
@@ -47,6 +47,26 @@ def test_no_panel_is_empty_on_a_fleet_with_faults(
     board: Board, panel: Panel, fleet: duckdb.DuckDBPyConnection
 ) -> None:
     assert ask(fleet, board, panel.sql).rows != []
+
+
+@pytest.mark.parametrize(("board", "panel"), PANELS, ids=name_of)
+def test_a_panel_is_empty_and_not_broken_where_nothing_can_be_chosen(
+    board: Board, panel: Panel, fleet: duckdb.DuckDBPyConnection
+) -> None:
+    nothing: dict[str, str | list[str]] = {
+        variable.name: list[str]() if variable.multi else "" for variable in board.variables
+    }
+    rows = answer(fleet, panel_sql(panel.sql, nothing, RANGE)).rows
+    one_number = panel.kind == "stat"
+    assert not board.variables or len(rows) <= int(one_number)
+
+
+def test_models_that_devices_run_come_before_references(
+    fleet: duckdb.DuckDBPyConnection,
+) -> None:
+    sql = BY_NAME["build"].variables[0].sql
+    assert "ORDER BY min(role)" in sql
+    assert answer(fleet, panel_sql(sql, {}, RANGE)).column("__value")[0] == "sorter"
 
 
 LINES = [(board, panel) for board, panel in PANELS if panel.format == "time_series"]
