@@ -154,10 +154,16 @@ class Budget(Sampler):
         self._aftermaths = {level: _Aftermath() for level in (Level.LATENCY, top)}
         self._start(now_ns)
 
+    @property
+    def plain_ns(self) -> int:
+        """Own time of all frames so far, recorded or not."""
+        return self._past_ns + self._stretch.plain_ns
+
     def _start(self, now_ns: int) -> None:
         self._lock = threading.Lock()
         self._turns = random.Random()  # the application's own is left alone
         self._balance_ns = 0.0
+        self._past_ns = 0
         self._untraced = 0
         self._plain_ns = 0.0
         self._standing_ns = 0.0
@@ -307,6 +313,7 @@ class Budget(Sampler):
 
     def _next_stretch(self, now_ns: int) -> None:
         last = self._stretch
+        self._past_ns += last.plain_ns
         self._balance_ns += self._share * last.plain_ns - last.cost_ns - last.standing_ns
         if last.untraced:
             self._costs[Level.OFF].add(last.untraced_ns / last.untraced)

@@ -100,7 +100,7 @@ class ONNXRuntimeInstrumentor(_Instrumentor):
         """Return the build of ONNX Runtime that is installed, the plain one where none is."""
         builds = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-silicon")
         found = next((name for name in builds if _is_installed(name)), builds[0])
-        return (f"{found} >= 1.20",)
+        return (f"{found} >= 1.22",)
 
 
 def _start(

@@ -87,16 +87,12 @@ class OnnxModel(TracedModel):
             maker = SessionMaker(session, self._disabled_optimizers)
             self.shadow = TensorShadow(maker, self.file)
             self.profile = OperatorProfile(maker, self.file)
-        self.turns = self._new_turns()
+        self.turns = ProfileTurns(self.recorder)
 
     def rebind(self, recorder: Recorder) -> None:
         """Record with *recorder* from here on."""
         super().rebind(recorder)
-        self.turns = self._new_turns()
-
-    def _new_turns(self) -> ProfileTurns:
-        config = self.recorder.config
-        return ProfileTurns(config.overhead_budget if config.sampling == "budget" else None)
+        self.turns = ProfileTurns(recorder)
 
     # --- identity ----------------------------------------------------------------------
 

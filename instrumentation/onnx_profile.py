@@ -27,9 +27,13 @@ from .onnx_graph import OnnxGraph
 from .onnx_identity import OnnxModelFile
 from .onnx_shadow import SessionMaker
 from .patching import untraced
+from .recorder import Recorder
 
 PROFILE_SHARE = 0.25
 """Of the overhead budget, what repetitions for operators' times may take."""
+
+FIRST_COST = 40
+"""Executions that the first such repetition is taken to cost: 40 to 70 were measured."""
 
 _MARK = "exray_"
 """Begins the names that operators get, to be known again after optimisation."""
@@ -60,26 +64,31 @@ class LayerTimes:
 
 
 class ProfileTurns:
-    """Which frames are repeated for their operators' times, within a share of a budget.
+    """Which frames are repeated for their operators' times: those that the budget can pay.
 
     Args:
-        budget: The overhead budget; None times every frame.
+        recorder: Has the budget, or none, where every frame is timed.
     """
 
-    def __init__(self, budget: float | None) -> None:
-        self._share = None if budget is None else budget * PROFILE_SHARE
-        self._credit_ns = 0.0
+    def __init__(self, recorder: Recorder) -> None:
+        config = recorder.config
+        self._share = PROFILE_SHARE * config.overhead_budget
+        self._sampler = recorder.sampler
+        self._start_ns = self._sampler.plain_ns
+        self._spent_ns = self._last_ns = 0
 
     def takes(self, dur_ns: int) -> bool:
         """Return whether a frame of that duration is to be timed."""
-        if self._share is None:
+        if not self._sampler.is_selective:
             return True
-        self._credit_ns += max(dur_ns, 0) * self._share
-        return self._credit_ns >= 0
+        earned_ns = self._share * (self._sampler.plain_ns - self._start_ns)
+        expected_ns = self._last_ns or FIRST_COST * max(dur_ns, 0)
+        return earned_ns >= self._spent_ns + expected_ns
 
     def pay(self, cost_ns: int) -> None:
         """Count what timing a frame took."""
-        self._credit_ns -= cost_ns if self._share is not None else 0
+        self._spent_ns += cost_ns
+        self._last_ns = cost_ns
 
 
 class OperatorProfile:

@@ -150,37 +150,43 @@ class TensorShadow:
         if self._pid != os.getpid():  # a fork leaves the session's threads behind
             self._lock, self._session, self._pid = threading.Lock(), None, os.getpid()
         with self._lock:
-            if self._is_given_up or not self._is_made():
+            if self._is_given_up:
                 return {}
-            seen: dict[str, Array] = {}
-            checked: Sequence[str] = list(outputs)
-            for names in _portions(wanted, next(iter(inputs.values()), None)):
-                asked = [*dict.fromkeys([*checked, *names])]
-                with untraced():
-                    got: list[Any] = self._session.run(asked, dict(inputs))
-                given = dict(zip(asked, got, strict=True))
-                if not all(is_same_output(given[name], outputs[name]) for name in checked):
-                    self._differ()
-                    return {}
-                checked = ()
-                seen |= {name: given[name] for name in names if isinstance(given[name], np.ndarray)}
-            return seen
-
-    def _is_made(self) -> bool:
-        if self._session is None:
-            graph = self._file.graph
-            names = [p.tensor.name for outputs in graph.layers for p in outputs] if graph else []
             try:
-                content = with_outputs(self._file.content(), names)
-                self._session = self._maker.make(content, self._maker.options(), self._file)
+                return self._run(inputs, outputs, wanted)
             except Exception as error:  # noqa: BLE001 - the runtime raises errors of many types
-                self._is_given_up = True
+                self._session, self._is_given_up = None, True
                 log_once(
                     "onnx shadow",
-                    f"ONNX Runtime could not open a second session of a model ({error_text(error)}): "
-                    "its inputs, outputs and times are recorded, its layers are not.",
+                    f"ONNX Runtime could not repeat a frame ({error_text(error)}): the model's "
+                    "inputs, outputs and times are recorded, its layers' tensors are not.",
                 )
-        return self._session is not None
+                return {}
+
+    def _run(
+        self,
+        inputs: Mapping[str, Array],
+        outputs: Mapping[str, Array],
+        wanted: Sequence[OnnxTensor],
+    ) -> Mapping[str, Array]:
+        if self._session is None:
+            graph = self._file.graph
+            names = [p.tensor.name for group in graph.layers for p in group] if graph else []
+            content = with_outputs(self._file.content(), names)
+            self._session = self._maker.make(content, self._maker.options(), self._file)
+        seen: dict[str, Array] = {}
+        checked: Sequence[str] = list(outputs)
+        for names in _portions(wanted, next(iter(inputs.values()), None)):
+            asked = [*dict.fromkeys([*checked, *names])]
+            with untraced():
+                got: list[Any] = self._session.run(asked, dict(inputs))
+            given = dict(zip(asked, got, strict=True))
+            if not all(is_same_output(given[name], outputs[name]) for name in checked):
+                self._differ()
+                return {}
+            checked = ()
+            seen |= {name: given[name] for name in names if isinstance(given[name], np.ndarray)}
+        return seen
 
     def _differ(self) -> None:
         self._session, self._is_given_up = None, True

@@ -52,6 +52,10 @@ MOVING_OPS = frozenset(
         *("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"),
         *("InputLayer", "Identity", "Reshape", "Flatten", "Permute", "Dropout", "Concatenate"),
         *("ZeroPadding1D", "ZeroPadding2D", "Cropping1D", "Cropping2D", "Resizing", "Embedding"),
+        *("Squeeze", "Unsqueeze", "Transpose", "Cast", "QuantizeLinear", "DequantizeLinear"),
+        *("DynamicQuantizeLinear", "Pad", "Concat", "Tile", "Expand", "Slice", "Split", "Gather"),
+        *("GatherElements", "GatherND", "ReverseSequence", "Resize", "Upsample", "SpaceToDepth"),
+        *("DepthToSpace", "QLinearConcat"),
     }
 )
 """Operators that hand their input on in another place, shape or type."""
@@ -61,6 +65,8 @@ MAPPING_OPS = frozenset(
         *("ADD", "SUB", "MUL", "DIV", "NEG", "ABS", "MINIMUM", "MAXIMUM", "RELU", "RELU6"),
         *("SQRT", "RSQRT", "SQUARE", "LOG", "EXP", "TANH", "LOGISTIC"),
         *("Rescaling", "Normalization", "BatchNormalization", "Activation", "ReLU"),
+        *("Add", "Sub", "Mul", "Div", "Sum", "Neg", "Abs", "Min", "Max", "Relu", "Clip", "Pow"),
+        *("Sqrt", "Reciprocal", "Log", "Exp", "Tanh", "Sigmoid", "QLinearAdd", "QLinearMul"),
     }
 )
 """Operators that change each element by itself: right behind the model input, a

@@ -167,6 +167,11 @@ class Sampler:
         self.last_end_ns = 0
         """Monotonic time at which the frame counted last ended."""
 
+    @property
+    def plain_ns(self) -> int:
+        """Own time of all frames so far, recorded or not; 0 where costs are not counted."""
+        return 0
+
     def takes_turn(self, rates: Rates) -> bool:
         """Return whether a frame that begins now, under *rates*, is let through by turn."""
         return rates.traced >= 1

@@ -439,14 +439,30 @@ def test_at_level_latency_no_tensor_is_summarised() -> None:
     assert frame.output_hash is not None
 
 
-def test_under_a_budget_few_frames_are_repeated_for_their_times() -> None:
+@pytest.mark.parametrize("is_earned", [False, True])
+def test_under_a_budget_a_frame_is_timed_once_that_is_earned(is_earned: bool) -> None:
     sink = MemorySink()
-    with recording(sink, level="latency", sampling="budget", overhead_budget=0.02):
+    with recording(sink, level="latency", sampling="budget", overhead_budget=0.9) as recorder:
         session = session_of(small())
-        with exray.frame("a"):
-            for _ in range(40):
-                ran(session, image())
-    (frame,) = sink.frames
-    timed = [i for i in frame.inferences if i.layers is not None and len(i.layers.rows)]
-    assert len(frame.inferences) == 40
-    assert len(timed) == 1
+        ran(session, image())
+        if is_earned:
+            recorder.sampler.add_untraced(100 * 10**9, 0, 0)
+        ran(session, image())
+    assert [bool(timings(frame)) for frame in sink.frames] == [False, is_earned]
+
+
+# --- privacy ----------------------------------------------------------------------------
+
+
+def test_with_privacy_closed_what_hands_the_input_on_gives_as_little_of_it(
+    tmp_path: Path,
+) -> None:
+    model = quantized(tmp_path, "QDQ")
+    frame, _ = record(model, privacy="closed", fleet_secret="0123456789abcdef" * 2)
+    whole = {
+        site.layer.op: bool(np.isfinite(row["sketch"]).all())
+        for site, row in seen_tensors(frame, "layer")
+        if site.layer is not None
+    }
+    assert not whole["QuantizeLinear"]
+    assert whole["Conv"] and whole["Add"]

@@ -7,16 +7,21 @@ import pytest
 from exray.instrumentation.onnx_file import file_from_proto
 from exray.instrumentation.onnx_graph import OnnxGraph, onnx_graph
 from exray.instrumentation.onnx_profile import (
+    FIRST_COST,
     PROFILE_SHARE,
     ProfileTurns,
     kernels_from_optimised,
     times_from_events,
     with_marks,
 )
+from exray.instrumentation.recorder import Recorder
+from exray.testing import MemorySink, recording
 
 from .onnx_builders import image, model_of, runtime, small
 
 ort = runtime()
+
+MS = 1_000_000
 
 
 def event(name: str, ts: int, dur: int, cat: str = "Node") -> dict[str, Any]:
@@ -101,16 +106,26 @@ def test_every_kernel_of_the_optimised_graph_is_known_or_a_change_of_layout(tmp_
 # --- turns ------------------------------------------------------------------------------
 
 
+def frames_until_timed(recorder: Recorder, turns: ProfileTurns) -> int:
+    """Return how many frames of a millisecond went by before one is timed."""
+    for count in range(100_000):
+        if turns.takes(MS):
+            return count
+        recorder.sampler.add_untraced(MS, 0, count * MS)
+    return -1
+
+
 def test_without_a_budget_every_frame_is_timed() -> None:
-    turns = ProfileTurns(None)
-    turns.pay(10**12)
-    assert turns.takes(1)
+    with recording(MemorySink()) as recorder:
+        turns = ProfileTurns(recorder)
+        turns.pay(10**12)
+        assert turns.takes(1)
 
 
-def test_under_a_budget_the_next_one_waits_until_it_is_earned() -> None:
-    turns = ProfileTurns(0.02)
-    assert turns.takes(1_000)
-    turns.pay(1_000_000)
-    earned = 1_000_000 / (0.02 * PROFILE_SHARE)
-    count = next(i for i in range(10**6) if turns.takes(1_000_000))
-    assert count == pytest.approx(earned / 1_000_000, rel=0.02)
+def test_under_a_budget_each_is_earned_before_it_is_spent() -> None:
+    with recording(MemorySink(), sampling="budget", overhead_budget=0.02) as recorder:
+        turns = ProfileTurns(recorder)
+        share = 0.02 * PROFILE_SHARE
+        assert frames_until_timed(recorder, turns) == pytest.approx(FIRST_COST / share, abs=1)
+        turns.pay(FIRST_COST * MS)
+        assert frames_until_timed(recorder, turns) == pytest.approx(FIRST_COST / share, abs=1)
