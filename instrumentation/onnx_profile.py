@@ -25,7 +25,7 @@ from .guard import error_text, guard, log_once
 from .onnx_file import parse_onnx
 from .onnx_graph import OnnxGraph
 from .onnx_identity import OnnxModelFile
-from .onnx_shadow import SessionMaker
+from .onnx_shadow import SessionMaker, is_forked
 from .patching import untraced
 from .recorder import Recorder
 
@@ -97,7 +97,7 @@ class OperatorProfile:
     def __init__(self, maker: SessionMaker, file: OnnxModelFile) -> None:
         self._maker, self._file = maker, file
         self._lock = threading.Lock()
-        self._pid = 0
+        self._pid = os.getpid()
         self._folder: Path | None = None
         self._layer_of: Mapping[str, int] = {}
         self._is_given_up = file.graph is None
@@ -108,8 +108,8 @@ class OperatorProfile:
         Args:
             inputs: What the application fed, by name.
         """
-        if self._pid != os.getpid():  # what another process has, it also removes
-            self._lock, self._folder, self._pid = threading.Lock(), None, os.getpid()
+        if is_forked(self._pid):
+            return None
         with self._lock:
             if self._is_given_up:
                 return None

@@ -128,7 +128,7 @@ class TensorShadow:
         self._maker, self._file = maker, file
         self._lock = threading.Lock()
         self._session: Any = None
-        self._pid = 0
+        self._pid = os.getpid()
         self._is_given_up = False
 
     def run(
@@ -147,8 +147,8 @@ class TensorShadow:
         Returns:
             By name; nothing where the model cannot be repeated.
         """
-        if self._pid != os.getpid():  # a fork leaves the session's threads behind
-            self._lock, self._session, self._pid = threading.Lock(), None, os.getpid()
+        if is_forked(self._pid):
+            return {}
         with self._lock:
             if self._is_given_up:
                 return {}
@@ -196,6 +196,22 @@ class TensorShadow:
             "layers, as one with state or chance in it does, or one whose file has changed: its "
             "inputs, outputs and times are recorded, its layers' tensors are not.",
         )
+
+
+def is_forked(pid: int) -> bool:
+    """Tell whether this is no longer the process that a session was made in.
+
+    A fork copies none of the runtime's threads and whatever locks they held: another session
+    made in the child may wait for ever, where the application's own may run.
+    """
+    if pid == os.getpid():
+        return False
+    log_once(
+        "onnx fork",
+        "a session made before a fork runs in the child: its inputs, outputs and times are "
+        "recorded, its layers are not. Make the session in the child.",
+    )
+    return True
 
 
 def with_outputs(content: bytes, names: Sequence[str]) -> bytes:
