@@ -65,7 +65,12 @@ def fitted(evidence: list[tuple[float, bool]]) -> list[tuple[float, float, int]]
             _, right, count = steps.pop()
             steps[-1][1] += right
             steps[-1][2] += count
-    return [(least, (right + 1) / (count + 2), int(count)) for least, right, count in steps]
+    told: list[tuple[float, float, int]] = []
+    for least, right, count in steps:
+        share = (right + 1) / (count + 2)
+        if not told or share > told[-1][1]:  # Laplace's rule pulls steps of few to the middle
+            told.append((least, share, int(count)))
+    return told
 
 
 def _share(step: list[float]) -> float:

@@ -60,7 +60,8 @@ def preprocess_audio(samples: NDArray[Any], spec: AudioSpec) -> NDArray[np.float
         spectrum = spectrum @ mel_weights(mel.count, mel.low, mel.high, spec.fft, spec.sample_rate)
     features = _logarithm(spectrum, spec)
     if spec.mfcc is not None:
-        features = features @ _cosines(features.shape[1])[:, : spec.mfcc]
+        with np.errstate(invalid="ignore"):  # of minus infinity there is no transform
+            features = features @ _cosines(features.shape[1])[:, : spec.mfcc]
     return features.astype(np.float32)
 
 

@@ -27,7 +27,10 @@ UNCHANGED = 0.01
 
 
 def affine_causes(
-    frames: Sequence[ObservedFrame], spec: ImageSpec | None, least_db: float
+    frames: Sequence[ObservedFrame],
+    spec: ImageSpec | None,
+    least_db: float,
+    code: str = "value_range",
 ) -> list[Cause]:
     """Return the cause that an affine relation of the two model inputs shows, if one does.
 
@@ -35,6 +38,7 @@ def affine_causes(
         frames: Paired frames with inputs of one size.
         spec: What the reference declares, None where that is not known.
         least_db: Match below which nothing is named.
+        code: What a map is called that has no name of its own.
     """
     if not frames:
         return []
@@ -45,8 +49,8 @@ def affine_causes(
     named = _named(gain, offset, spec) if spec is not None else None
     if named is None:
         edge = f"edge's model input is {gain:.4g} times the reference's {offset:+.4g}"
-        code, what, fix = "value_range", edge, "Map pixels on the edge as the reference does."
-        if spec is None and _is_twice(gain, offset, frames):
+        what, fix = edge, "Map values on the edge as the reference does."
+        if code == "value_range" and _is_twice(gain, offset, frames):
             code, fix = "normalised_twice", "Normalise once on the edge."
     else:
         code, what, fix = named

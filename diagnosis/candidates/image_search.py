@@ -31,7 +31,7 @@ SEARCH_SUMS = 512
 PROOF_FRAMES = 6
 """Frames that the best candidates are tried on in the end."""
 
-BEAM = 8
+BEAM = 10
 """Single mistakes that a second one is tried with."""
 
 ENOUGH_DB = 45.0
@@ -310,10 +310,11 @@ class _Search:
 
     def _beam(self) -> list[Geometry]:
         """Return the best single mistakes, of each kind at least one."""
-        ranked = self._best_geometries(len(self.found))
+        base = self.declared.geometry
+        ranked = [g for g in self._best_geometries(len(self.found)) if g != base]
         kinds: dict[frozenset[str], Geometry] = {}
         for geometry in ranked:
-            kinds.setdefault(frozenset(changed_fields(self.declared.geometry, geometry)), geometry)
+            kinds.setdefault(frozenset(changed_fields(base, geometry)), geometry)
         return list(dict.fromkeys([*kinds.values(), *ranked]))[:BEAM]
 
     def _is_enough(self) -> bool:

@@ -1,6 +1,7 @@
 """Causes from frames and what is known of their inputs."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from numpy.typing import NDArray
@@ -11,10 +12,13 @@ from exray.playback.spec import PreprocessSpec
 from exray.schema.errors import DataError
 
 from .affine import affine_causes, channel_causes
+from .audio_menu import audio_menu
 from .confidence import LEAST_MATCH_DB
 from .image_search import PROOF_FRAMES, Found, reference_match, search_image
-from .naming import causes_from_search
+from .menu_search import Menu, Plan, match_of, search_menu
+from .naming import causes_from_menu, causes_from_search
 from .observed import ObservedFrame
+from .text_menu import text_menu
 
 Load = Callable[[ObservedFrame], NDArray[Any]]
 
@@ -29,8 +33,12 @@ def replayed_causes(
         spec: What the reference declares; None for the default.
         load: Returns the recorded input of a frame.
     """
-    image = (spec or PreprocessSpec()).image
-    found = _searched(frames, image, load)
+    declared = spec or PreprocessSpec()
+    if not any(frame.nsr is None or frame.nsr > 0 for frame in frames):
+        return []
+    if declared.medium != "image":
+        return _menu_causes(frames, declared, load)
+    found = _searched(frames, declared.image, load)
     if found is None or found.best.match_db < LEAST_MATCH_DB:
         return []
     nsr = [frame.nsr for frame in frames if frame.nsr is not None]
@@ -38,9 +46,47 @@ def replayed_causes(
     return causes_from_search(found, evidence)
 
 
+def _menu_causes(frames: Sequence[ObservedFrame], spec: PreprocessSpec, load: Load) -> list[Cause]:
+    """Return what a recording's or a text's way to the model has that is not declared."""
+    read = [(frame, raw) for frame in frames if (raw := _loaded(frame, load)) is not None]
+    if not read:
+        return []
+    known, raws = [frame for frame, _ in read], [raw for _, raw in read]
+    count = known[0].edge.count
+    if spec.audio is not None:
+        return _named_choices("audio", audio_menu(spec.audio, count), known, raws)
+    assert spec.text is not None
+    return _named_choices("text", text_menu(spec.text), known, raws)
+
+
+def _named_choices(
+    code: str,
+    menu: Menu[Plan],
+    frames: Sequence[ObservedFrame],
+    raws: Sequence[NDArray[Any]],
+) -> list[Cause]:
+    as_reference = [replace(frame, edge=frame.reference) for frame in frames[:2]]
+    try:
+        made = [menu.make(raw, menu.declared) for raw in raws[:2]]
+    except DataError:
+        return []
+    if match_of(as_reference, made, is_exact=menu.is_exact).as_is_db < LEAST_MATCH_DB:
+        return []
+    return causes_from_menu(code, search_menu(menu, frames, raws))
+
+
+def _loaded(frame: ObservedFrame, load: Load) -> NDArray[Any] | None:
+    try:
+        return load(frame)
+    except DataError:
+        return None
+
+
 def recorded_causes(frames: Sequence[ObservedFrame], spec: PreprocessSpec | None) -> list[Cause]:
     """Return what the two sides' sketches tell without the recorded inputs."""
     same = [frame for frame in frames if frame.nsr is not None]
+    if spec is not None and spec.medium != "image":
+        return affine_causes(same, None, LEAST_MATCH_DB, code=spec.medium)
     image = spec.image if spec is not None else None
     return affine_causes(same, image, LEAST_MATCH_DB) or channel_causes(same, LEAST_MATCH_DB)
 
@@ -54,8 +100,7 @@ def _searched(frames: Sequence[ObservedFrame], image: ImageSpec, load: Load) -> 
 
 
 def _is_image(frame: ObservedFrame, load: Load) -> bool:
-    try:
-        value = load(frame)
-    except DataError:
+    value = _loaded(frame, load)
+    if value is None:
         return False
     return value.dtype == "uint8" and (value.ndim == 2 or value.shape[-1] in (1, 3, 4))

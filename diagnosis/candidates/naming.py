@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from exray.diagnosis.causes import Cause, Where
 from exray.diagnosis.causes.cause import Evidence
 
-from .confidence import confidence
+from .confidence import LEAST_MATCH_DB, confidence
 from .geometry import Crop, Geometry, Turn
 from .hypothesis import Declared, Hypothesis
 from .image_search import Found
+from .menu_search import MenuFound, Plan
 
 PREFIX = "preprocessing."
 STAGE = Where(stage="preprocess")
@@ -30,6 +31,34 @@ def causes_from_search(found: Found, evidence: Mapping[str, Evidence]) -> list[C
             evidence=_evidence(found) | dict(evidence),
         )
         for code in sorted(found.best.codes)
+    ]
+
+
+def causes_from_menu(code: str, found: MenuFound[Plan]) -> list[Cause]:
+    """Return a cause for each change that makes what the edge saw, none where none does.
+
+    Args:
+        code: Behind ``preprocessing.``.
+        found: What the search found.
+    """
+    best = found.best
+    if best.match_db < LEAST_MATCH_DB:
+        return []
+    return [
+        make_cause(
+            code,
+            f"edge {change.edge}, reference: {change.reference}",
+            f"Set {change.part} to {change.reference} on the edge.",
+            match_db=best.match_db,
+            without_db=found.without(change.part),
+            evidence={
+                "part": change.part,
+                "frames": found.frames,
+                "candidates": len(found.choices),
+                "search_s": round(found.duration_s, 2),
+            },
+        )
+        for change in best.changes
     ]
 
 

@@ -16,7 +16,11 @@ def test_strong_match_with_a_clear_lead_is_nearly_certain() -> None:
 
 def test_lead_counts_as_much_as_the_match() -> None:
     assert confidence(60.0, 0.5) < 0.9
-    assert confidence(LEAST_MATCH_DB, 30.0) < 0.9
+
+
+def test_nothing_is_named_where_fewer_than_nine_in_ten_are_right() -> None:
+    assert confidence(LEAST_MATCH_DB - 0.5, 30.0) < 0.9
+    assert confidence(LEAST_MATCH_DB + 0.5, 30.0) > 0.9
 
 
 def test_match_of_nothing_is_no_evidence() -> None:

@@ -22,7 +22,7 @@ DEMO = Path(str(files("exray.playback").joinpath("demo")))
 IMAGES = DEMO / "images"
 REFERENCE_SPEC = DEMO / "reference.yaml"
 
-FRAMES = 6
+FRAMES = 4
 
 
 def record(
