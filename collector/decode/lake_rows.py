@@ -90,10 +90,11 @@ class _Spans:
     def _measured(self) -> NDArray[np.int64]:
         """Return durations, -1 where nobody knows them.
 
-        What was not measured travels as zero, which nothing that is measured takes.
+        What was not measured travels as zero. Of a layer its timing says whether that is so;
+        a frame, a stage or an inference takes longer than nothing.
         """
         durations: NDArray[np.int64] = _numpy(self._table, "dur_ns").copy()
-        timed = (self.kinds != FOREIGN) & (self.kinds != OWN_TENSOR)
+        timed = (self.kinds == OWN_FRAME) | (self.kinds == OWN_OTHER)
         durations[timed & (durations == 0)] = -1
         untimed = arrow().compute.equal(self._table.column("timing"), UNMEASURED)
         durations[_truth(untimed)] = -1

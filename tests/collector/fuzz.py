@@ -188,7 +188,7 @@ def other_resource(random: Random, request: ExportTraceServiceRequest) -> None:
     elif kind == 2:
         resource_spans.schema_url = resource_spans.scope_spans[0].schema_url = "https://x"
     elif kind == 3:
-        del resource_spans.resource.attributes[int(random.integers(3))]
+        del resource_spans.resource.attributes[: int(random.integers(1, 9))]
     else:
         resource_spans.scope_spans.add().scope.name = "empty"
 
