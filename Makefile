@@ -86,6 +86,7 @@ bench: install
 	$(BIN)/python benchmarks/host.py
 	$(BIN)/python benchmarks/emit.py
 	$(PIP) install rotel && $(BIN)/python benchmarks/ingest.py
+	$(BIN)/python benchmarks/wire.py
 
 # Faults planted into the networks that EXRAY_TEST_DATA names: an hour, unless SAMPLE is small.
 bench-faults: install

@@ -37,15 +37,43 @@ def ensure_alignment(
     Returns:
         Why the layers cannot be matched, None where they are.
     """
+    found = find_alignment(connection, edge, reference)
+    if found.rows is None:
+        return found.reason
+    _show_to(connection, found.rows)
+    try:
+        lake.append({"alignments": found.rows})
+    except LakeError:
+        return None  # read-only: the alignment serves this connection and is found again next time
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What there is to know about a pair of models besides what the lake knows.
+
+    Args:
+        rows: Of the table ``alignments``; None where nothing is new.
+        reason: Why the layers cannot be matched, None where they are.
+    """
+
+    rows: "pa.Table | None" = None
+    reason: str | None = None
+
+
+def find_alignment(
+    connection: "duckdb.DuckDBPyConnection", edge: "Selection", reference: "Selection"
+) -> Found:
+    """Work out which layers of two models answer to each other, unless *connection* knows."""
     if edge.model_sha256 == reference.model_sha256:
-        return None
+        return Found()
     stored = _stored(connection, edge, reference)
     if stored.is_settled:
-        return None
+        return Found()
     # Sketches are read for what is open only: over many frames that takes longer than the rest.
     sketches = _LayerSketches(connection, edge, reference)
     if stored.is_current and not sketches.common_input:
-        return None
+        return Found()
     from .alignment import align
     from .lake_graphs import read_layers
 
@@ -55,23 +83,18 @@ def ensure_alignment(
         side.model_name for side, model in ((edge, ours), (reference, theirs)) if not model.layers
     ]
     if missing:
-        return (
+        reason = (
             f"the lake does not hold the graph of {' and '.join(missing)}, so layers cannot be "
             "matched. Record it again with the model's file known to exray."
         )
+        return Found(reason=reason)
     distances = sketches.distances(ours, theirs)
     matches = align(ours, theirs, distances, common_input=sketches.common_input)
     if stored.says(matches):
-        return None
+        return Found()
     # The newest row counts, even where the clock of who wrote the others was ahead.
     recorded_ns = max(time.time_ns(), stored.recorded_ns + 1)
-    rows = _alignment_rows(edge, reference, matches, recorded_ns)
-    _show_to(connection, rows)
-    try:
-        lake.append({"alignments": rows})
-    except LakeError:
-        return None  # read-only: the alignment serves this connection and is found again next time
-    return None
+    return Found(_alignment_rows(edge, reference, matches, recorded_ns))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from exray.lake import LakeFollower
@@ -41,6 +42,8 @@ class LakeDatabase:
         self._alignment_files: list[str] = []
         self.generation = 0
         """How often the views have changed."""
+        self.on_new_runs: Callable[[], object] | None = None
+        """Called when the lake has runs that it did not have before."""
         _lock_down(self._root, os.fspath(lake.path), limits)
         self.refresh()
 
@@ -76,6 +79,8 @@ class LakeDatabase:
                         f"them: {str(error).splitlines()[0]}"
                     )
                     raise LakeError(msg) from error
+                if self.on_new_runs is not None and changed.keys() & {"runs", "graphs"}:
+                    self.on_new_runs()
 
     def hold(self, alignments: "pa.Table") -> None:
         """Show rows of the table ``alignments`` that the lake does not have."""

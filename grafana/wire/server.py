@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from exray.schema.errors import UsageError
 
 from . import messages
+from .aligner import Aligner
 from .client import Client, ClientReader
 from .database import LakeDatabase
 from .errors import CONNECTION_LIMIT, WireError
@@ -73,6 +74,7 @@ class WireServer:
         self._limits = limits or Limits()
         self._gatekeeper = Gatekeeper(make_verifier(password), tls)
         self._database = LakeDatabase(lake, self._limits)
+        self._aligner = Aligner(self._database)
         self._gate = Gate(self._database.table_macros())
         self._process_ids = itertools.count(1)
         self._sessions: dict[int, tuple[int, Session]] = {}
@@ -95,6 +97,7 @@ class WireServer:
         except OSError as error:
             msg = f"cannot listen on {address}: {error.strerror or error}. Choose another --listen."
             raise UsageError(msg) from error
+        self._aligner.start()
         host, port = self._server.sockets[0].getsockname()[:2]
         return Address(host, port)
 
@@ -110,6 +113,7 @@ class WireServer:
             await asyncio.wait(self._connections)
         if self._shared is not None:
             self._shared.turns.pool.shutdown()
+        self._aligner.stop()
         self._database.close()
 
     def _protocol(self) -> asyncio.StreamReaderProtocol:
