@@ -131,3 +131,45 @@ ORDER BY
   p.reference_model,
   CASE WHEN p.reference_correct THEN 0 WHEN p.edge_correct THEN 1 ELSE 2 END,
   p.input_id;
+
+-- By how much the edge's best class is off, the commonest first.
+--
+-- Models whose lists of classes begin with or without a background class agree after a
+-- shift of 1.
+--
+-- Arguments:
+--   edge: build, run id or run ids of the edge.
+--   reference: build, run id or run ids of the reference.
+-- Columns:
+--   against VARCHAR: reference or label.
+--   shift INTEGER: the edge's best class minus the other.
+--   frames BIGINT: inputs with that shift.
+--   frames_ratio DOUBLE: their share of the inputs that both classified.
+--   classes BIGINT: best classes of the edge that differ, of these inputs.
+CREATE OR REPLACE MACRO outcome_shift(edge := '', reference := '') AS TABLE
+WITH
+shifted AS (
+  SELECT
+    'reference' AS against,
+    p.edge_top1,
+    p.edge_top1 - p.reference_top1 AS shift
+  FROM _outcome_pairs(edge, reference) AS p
+  UNION ALL
+  SELECT
+    'label' AS against,
+    p.edge_top1,
+    p.edge_top1 - TRY_CAST(p.label AS INTEGER) AS shift
+  FROM _outcome_pairs(edge, reference) AS p
+)
+
+SELECT
+  s.against,
+  s.shift,
+  count(*) AS frames,
+  CAST(count(*) AS DOUBLE) / CAST(sum(count(*)) OVER (PARTITION BY s.against) AS DOUBLE)
+    AS frames_ratio,
+  count(DISTINCT s.edge_top1) AS classes
+FROM shifted AS s
+WHERE s.shift IS NOT NULL
+GROUP BY s.against, s.shift
+ORDER BY s.against ASC, frames DESC, s.shift ASC;

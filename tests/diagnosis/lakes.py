@@ -108,6 +108,7 @@ class Recording:
         label: int | None = None,
         prediction: int | None = None,
         status: str = "unset",
+        output: Array | None = None,
     ) -> FrameRecord:
         """Add a frame that took 3 ms, 2 ms of them in the model."""
         number = next(_ids)
@@ -127,6 +128,8 @@ class Recording:
             inside.append(
                 (TensorSite("layer", op.layer_name, 0, "float32", (), layer=layer), value)
             )
+        if output is not None:
+            inside.append((TensorSite("output", "scores", 0, "float32", output.shape), output))
         inference = InferenceRecord(
             run=self.run,
             span_id=inference_id,
