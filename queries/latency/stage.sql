@@ -86,3 +86,24 @@ FROM _stage_spans(selector) AS s
 WHERE s.name <> 'inference'
 GROUP BY s.role, s.model_name, s.model_sha256, s.kernels, s.device, s.name
 ORDER BY s.role ASC, s.model_name ASC, s.kernels ASC, s.device ASC, mean_ms DESC, stage ASC;
+
+-- Stages outside the model in the order in which they run.
+--
+-- Arguments:
+--   selector: build, run id or run ids.
+-- Columns:
+--   stage VARCHAR: the stage's name.
+--   offset_ms DOUBLE: median time from its frame's start to its own, ms.
+CREATE OR REPLACE MACRO stage_order(selector := '') AS TABLE
+SELECT
+  s.name AS stage,
+  median(ms(s.start_ns - f.start_ns)) AS offset_ms
+FROM _frame_seen(selector) AS f
+INNER JOIN _spans AS s
+  ON f.trace_id = s.trace_id AND f.span_id = s.frame_span_id AND f.run_id = s.run_id
+WHERE
+  s.scope = 'exray'
+  AND s.name <> 'inference'
+  AND s.build IN (SELECT DISTINCT r.build FROM _run_selected(selector) AS r)
+GROUP BY s.name
+ORDER BY offset_ms ASC, stage ASC;
