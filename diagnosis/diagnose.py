@@ -70,8 +70,7 @@ def diagnose(
         with closing(connect(lake)) as connection:
             watch.watched(connection)
             scene = make_scene(lake, connection, watch, (edge, reference, baseline), chosen, files)
-            causes, failures = _ask(scene, finders)
-            return conclude(scene.comparison, causes, difference(scene), failures, baseline)
+            return diagnose_scene(scene, finders)
 
     try:
         return interruptible(work)
@@ -79,6 +78,22 @@ def diagnose(
         told = str(error).split("\n", 1)[0]
         msg = f"lake '{lake.path}' cannot be read: {told}. Restore the file from a copy."
         raise LakeError(msg) from error
+
+
+def diagnose_scene(scene: Scene, finders: Iterable[Finder] = FINDERS) -> Diagnosis:
+    """Ask every finder about a scene, and conclude.
+
+    Args:
+        scene: Two sides that were compared.
+        finders: Who looks for causes.
+
+    Raises:
+        UsageError: A file to replay is wrong.
+    """
+    causes, failures = _ask(scene, finders)
+    baseline = scene.baseline_selection
+    name = baseline.build if baseline else None
+    return conclude(scene.comparison, causes, difference(scene), failures, name)
 
 
 def make_scene(

@@ -24,10 +24,7 @@ LEAST_ELEMENTS = 16
 
 CLIPPED_RATIO = 0.02
 CLIPPED_FRAMES = 0.5
-"""Share of elements, or of frames, at the type's high end that is more than a rare peak."""
-
-FEW_ELEMENTS = 2048
-"""Elements below which frames are counted, not elements."""
+"""Share of elements, or of a classifier's frames, at the type's high end: more than a rare peak."""
 
 CUT = 1.25
 """Factor by which the reference goes beyond the edge where the edge is cut off."""
@@ -148,11 +145,11 @@ def _saturated(layer: HealthRows) -> Cause | None:
     if reference is None or edge["greatest"] is None or reference["greatest"] is None:
         return None
     is_cut = reference["greatest"] > CUT * edge["greatest"] > 0
-    # Of few elements, such as logits, one at the end is a large share: frames tell more.
-    is_small = edge["elements"] < FEW_ELEMENTS
+    # Of logits one at the end decides, and is a small or a large share by their number.
+    is_logits = edge["op"].upper() == "FULLY_CONNECTED"
     many = (
         edge["high_ratio"] >= CLIPPED_FRAMES
-        if is_small
+        if is_logits
         else edge["sat_high_ratio"] >= CLIPPED_RATIO
     )
     if not (is_cut and many) or edge["executions"] < FEWEST:

@@ -9,11 +9,12 @@ import pytest
 from exray.diagnosis.causes import Where
 from exray.diagnosis.comparison import Comparison
 from exray.diagnosis.conclusion import Diagnosis
-from exray.diagnosis.diagnose import diagnose
+from exray.diagnosis.diagnose import diagnose_scene
 from exray.diagnosis.entry import outlying, standing_out
 
 from .builders import make_comparison, make_layer
 from .lakes import Array, Recording, make_graph, make_lake, make_values, with_noise
+from .scenes import open_scene
 
 NAMES = ["stem", "one", "two", "three", "head"]
 FRAMES = 16
@@ -43,7 +44,7 @@ def diagnosed(
         value, name = make_values(frame + 900), f"{frame}.png"
         edge.add(name, value, noisy, label=1, prediction=0 if is_wrong else 1)
         reference.add(name, value, exact, label=1, prediction=1)
-    return diagnose(make_lake(path / "lake", edge, reference), "e", "r", finders=[])
+    return diagnose_scene(open_scene(make_lake(path / "lake", edge, reference)), [])
 
 
 def test_the_first_layer_that_stands_out_is_the_place(tmp_path: Path) -> None:
@@ -121,7 +122,7 @@ def before_the_model(path: Path, **changed: Array) -> Diagnosis:
         )
         seen |= changed
         edge.add(name, seen["input"], layers, raw=seen["raw"], stages={"preprocess": seen["x"]})
-    return diagnose(make_lake(path / "lake", edge, reference), "e", "r", finders=[])
+    return diagnose_scene(open_scene(make_lake(path / "lake", edge, reference)), [])
 
 
 @pytest.mark.parametrize(
@@ -149,7 +150,7 @@ def test_nothing_in_common_is_not_enough_to_judge(tmp_path: Path) -> None:
     reference = Recording(make_graph("bb", ["stem"]), "r", "reference")
     edge.add("a.png", make_values(1))
     reference.add("b.png", make_values(1))
-    diagnosis = diagnose(make_lake(tmp_path / "lake", edge, reference), "e", "r", finders=[])
+    diagnosis = diagnose_scene(open_scene(make_lake(tmp_path / "lake", edge, reference)), [])
     assert diagnosis.entry is not None
     assert diagnosis.entry.frames_missing > 0
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from exray.diagnosis.causes import Cause, Scene
-from exray.diagnosis.diagnose import diagnose
+from exray.diagnosis.entry import difference
 from exray.diagnosis.gate import Gate, against_baseline, held_against
 from exray.diagnosis.layer_frames import FrameLayer, LayerFrames
 
 from .lakes import Recording, make_graph, make_lake, make_values, with_noise
+from .scenes import open_scene
 
 NAMES = ["stem", "body", "head"]
 USUAL_DB = (30.0, 26.0, 22.0)
@@ -93,18 +93,12 @@ def test_numbers_come_from_the_lake(tmp_path: Path) -> None:
             noisy = {i: with_noise(x, 26.0, seed=10 * frame + i) for i, x in exact.items()}
             noisy[1] = with_noise(exact[1], body_db, seed=10 * frame)
             build.add(f"{frame}.png", make_values(frame + 500), noisy)
-    gates: list[Gate | None] = []
-
-    def look(scene: Scene) -> Iterable[Cause]:
-        gates.append(against_baseline(scene))
-        return ()
-
-    lake = make_lake(tmp_path / "lake", *builds, reference)
-    diagnosis = diagnose(lake, "e", "r", baseline="before", finders=[look])
-    (gate,) = gates
+    scene = open_scene(make_lake(tmp_path / "lake", *builds, reference), baseline="before")
+    gate = against_baseline(scene)
     assert gate is not None
     ((layer, loss_db, _),) = gate.worse
     assert (layer.layer, layer.reference_layer_index) == ("body", 1)
     assert loss_db == pytest.approx(16.0, abs=2.0)
-    assert diagnosis.entry is not None
-    assert diagnosis.entry.where.layer == "body"
+    entry = difference(scene)
+    assert entry is not None
+    assert entry.where.layer == "body"

@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 
 from exray.diagnosis.conclusion import Diagnosis
-from exray.diagnosis.diagnose import diagnose
+from exray.diagnosis.diagnose import diagnose_scene
 from exray.lake import Lake
 from exray.playback.dataset import open_dataset
 from exray.playback.pipeline import Pipeline, play
 from exray.playback.spec import spec_from_mapping
 
+from .scenes import open_scene
+
 pytestmark = pytest.mark.realdata
 
-FRAMES = 12
+FRAMES = 8
 TINY = "mlcommons-tiny"
 CENTRAL = {"crop": {"central": 0.875}, "values": {"range": [-1, 1]}}
 AREA = {"resize": {"size": [96, 96], "method": "area"}, "values": {"range": [0, 1]}}
@@ -92,7 +94,7 @@ class Bench:
         for build in filter(None, (edge, reference, baseline)):
             self._record(network, build)
         lake = Lake.open(self.folder / network)
-        return diagnose(lake, edge, reference, baseline=baseline or None)
+        return diagnose_scene(open_scene(lake, edge, reference, baseline or None))
 
     def _record(self, network: str, build: str) -> None:
         if (network, build) in self.recorded:

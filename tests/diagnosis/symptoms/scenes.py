@@ -1,25 +1,17 @@
-"""Scenes over lakes that a test makes."""
+"""What finders say of lakes that a test makes."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from exray.diagnosis.causes import Cause, Scene
-from exray.diagnosis.diagnose import diagnose
 
 from ..lakes import Recording, make_lake
+from ..scenes import open_scene
 
 Look = Callable[[Scene], Iterable[Cause]]
 
 
 def causes(path: Path, finder: Look, *recordings: Recording, baseline: str = "") -> list[Cause]:
     """Return what a finder says of the builds "e" and "r"."""
-    found: list[Cause] = []
-
-    def look(scene: Scene) -> Iterable[Cause]:
-        found.extend(finder(scene))
-        return ()
-
     lake = make_lake(path / "lake", *recordings)
-    diagnosis = diagnose(lake, "e", "r", baseline=baseline or None, finders=[look])
-    assert diagnosis.failures == ()
-    return found
+    return list(finder(open_scene(lake, baseline=baseline or None)))

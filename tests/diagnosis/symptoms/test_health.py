@@ -80,6 +80,7 @@ def test_what_the_reference_does_too_is_no_fault(
         {},
         {"sat_high_ratio": 0.1},  # ReLU6: the reference ends there as well
         {"op": "FULLY_CONNECTED", "elements": 2.0, "sat_high_ratio": 0.1, "greatest": 2.0},
+        {"elements": 1152.0, "high_ratio": 0.5, "sat_high_ratio": 0.0007, "greatest": 4.0},
         {"distinct_outputs": 1, "elements": 2.0},
         {"distinct_outputs": 1, "distinct_inputs": 1},
         {"op": "SOFTMAX", "certain_ratio": 0.6},

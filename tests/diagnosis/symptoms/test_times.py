@@ -30,12 +30,12 @@ def make_run(
     busy: float = 1.0,
     seed: int = 0,
 ) -> Recording:
-    """Return a run of 24 frames whose times vary by a few percent, on a machine so busy."""
+    """Return a run of 16 frames whose times vary by a few percent, on a machine so busy."""
     rng = np.random.default_rng(seed)
     recording = Recording(make_graph(sha256, NAMES), build, role, kernels=kernels, level="latency")
     ops = recording.graph.ops
     sites = [LayerSite(i, op.layer_name, op.op, timing="probe") for i, op in enumerate(ops)]
-    for i in range(24):
+    for i in range(16):
         frame = recording.add(f"{i}.png")
         times_ms = busy * np.array(layers_ms) * np.exp(rng.normal(0, 0.03, len(NAMES)))
         rows = np.zeros(len(NAMES), LAYER_ROW)
@@ -53,7 +53,7 @@ def make_reference(layers_ms: Sequence[float] = USUAL_MS) -> Recording:
     return make_run("r", layers_ms, role="reference", sha256="bb", kernels="tensorflow")
 
 
-def in_turns(edge_ms: Sequence[float], runs: int = 5, stage_ms: float = 2.0) -> list[Recording]:
+def in_turns(edge_ms: Sequence[float], runs: int = 4, stage_ms: float = 2.0) -> list[Recording]:
     """Return runs of both builds in turns, the machine more or less busy in each."""
     rng = np.random.default_rng(9)
     found = [make_reference()]
