@@ -58,14 +58,14 @@ class Diagnosis:
         causes: The likeliest first; those that do not fail the edge last.
         entry: Why it is unexplained, None where it passes or a cause is known.
         failures: Finders that broke.
-        baseline: The build that the edge was also held against, None for none.
+        before: The previous build against the same reference, None where none is named.
     """
 
     comparison: Comparison
     causes: tuple[Cause, ...] = ()
     entry: Entry | None = None
     failures: tuple[FinderFailure, ...] = ()
-    baseline: str | None = None
+    before: Comparison | None = None
 
     @property
     def status(self) -> Status:
@@ -95,7 +95,7 @@ class Diagnosis:
             "advice": [cause.to_json() for cause in self.advice],
             "unexplained": self.entry.to_json() if self.entry else None,
             "failed_finders": [asdict(failure) for failure in self.failures],
-            "baseline": self.baseline,
+            "baseline": self.before.edge.build if self.before else None,
         }
 
 
@@ -104,7 +104,7 @@ def conclude(
     causes: Sequence[Cause],
     entry: Entry | None,
     failures: Sequence[FinderFailure] = (),
-    baseline: str | None = None,
+    before: Comparison | None = None,
 ) -> Diagnosis:
     """Put together what was found; a difference is unexplained only without a cause.
 
@@ -113,9 +113,9 @@ def conclude(
         causes: In any order.
         entry: The difference beyond what is normal, or what is missing to judge.
         failures: Finders that broke.
-        baseline: The build that the edge was also held against.
+        before: The previous build against the same reference.
     """
     is_explained = any(cause.fails for cause in causes)
     return Diagnosis(
-        comparison, ranked(causes), None if is_explained else entry, tuple(failures), baseline
+        comparison, ranked(causes), None if is_explained else entry, tuple(failures), before
     )

@@ -91,9 +91,7 @@ def diagnose_scene(scene: Scene, finders: Iterable[Finder] = FINDERS) -> Diagnos
         UsageError: A file to replay is wrong.
     """
     causes, failures = _ask(scene, finders)
-    baseline = scene.baseline_selection
-    name = baseline.build if baseline else None
-    return conclude(scene.comparison, causes, difference(scene), failures, name)
+    return conclude(scene.comparison, causes, difference(scene), failures, scene.baseline)
 
 
 def make_scene(

@@ -39,6 +39,10 @@ def diagnose(
     preprocess: Annotated[
         Path | None, typer.Option(help="Declared preprocessing of the reference.")
     ] = None,
+    assertions: Annotated[
+        list[Path] | None,
+        typer.Option(help="Checks of your own: .py and .sql files, or folders of them."),
+    ] = None,
     model: ModelOption = None,
     device: DeviceOption = None,
     kernels: KernelsOption = None,
@@ -52,8 +56,10 @@ def diagnose(
     """Say why two builds part, and what to do about it."""
     from exray.lake import Lake
 
+    from .assertions import finder_of, load_assertions
     from .causes import Replay
     from .diagnose import diagnose as diagnose_runs
+    from .finders import FINDERS
 
     replay = Replay(
         inputs=inputs,
@@ -61,6 +67,7 @@ def diagnose(
         reference_model=reference_model,
         preprocess=preprocess,
     )
+    own = [finder_of(load_assertions(assertions))] if assertions else []
     diagnosis = diagnose_runs(
         Lake.open(lake),
         edge,
@@ -70,6 +77,7 @@ def diagnose(
         device=device,
         kernels=kernels,
         replay=replay,
+        finders=(*FINDERS, *own),
     )
     if repro is not None:
         from .layers.repro import write_repro

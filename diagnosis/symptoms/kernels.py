@@ -149,4 +149,5 @@ def _layers(scene: Scene, kernels: str, sha256: str) -> list[_Layer]:
         by_run[run_id].append(_Layer(int(index), str(name), str(op), float(ms), int(macs or 0)))
     if not sha256:
         return [layer for layers in by_run.values() for layer in layers]
-    return min(by_run.values(), key=lambda layers: sum(x.ms for x in layers), default=[])
+    nothing: list[_Layer] = []
+    return min(by_run.values(), key=lambda layers: sum(x.ms for x in layers), default=nothing)

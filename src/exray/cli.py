@@ -27,6 +27,7 @@ COMMAND_MODULES = (
     "exray.diagnosis.commands",
     "exray.exporters.commands",
     "exray.grafana.commands",
+    "exray.diagnosis.check_commands",
     "exray.diagnosis.diagnose_commands",
     "exray.playback.commands",
     "exray.queries.commands",
@@ -37,6 +38,8 @@ EXIT_OK = 0
 EXIT_ERROR = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
+USAGE_CODES = {"exray check": 64}
+"""Commands whose exit codes are told apart by scripts: sysexits' EX_USAGE for a wrong option."""
 
 
 def make_app() -> typer.Typer:
@@ -110,6 +113,7 @@ def _show_usage_error(error: "_CommandLineError") -> int:
     else:
         command = getattr(context, "command_path", "exray")
         _print_error(f"{message}. Try: {command} --help")
+        return USAGE_CODES.get(command, error.exit_code)
     return error.exit_code
 
 

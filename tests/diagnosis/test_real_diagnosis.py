@@ -20,8 +20,8 @@ pytestmark = pytest.mark.realdata
 
 FRAMES = 8
 TINY = "mlcommons-tiny"
-CENTRAL = {"crop": {"central": 0.875}, "values": {"range": [-1, 1]}}
-AREA = {"resize": {"size": [96, 96], "method": "area"}, "values": {"range": [0, 1]}}
+CENTRAL: dict[str, object] = {"crop": {"central": 0.875}, "values": {"range": [-1, 1]}}
+AREA: dict[str, object] = {"resize": {"size": [96, 96], "method": "area"}, "values": {"range": [0, 1]}}
 KWS_SCALE, KWS_ZERO_POINT = 0.5847029, 83
 """Quantization of the keyword network's input."""
 
