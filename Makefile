@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 BUILD := pyproject.toml hatch_build.py $(wildcard instrumentation/native/*.cc instrumentation/native/*.h instrumentation/native/CMakeLists.txt)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help install demo test native-check fuzz lint typecheck docs package bench bench-faults clean
+.PHONY: help install demo test native-check fuzz lint typecheck docs package bench bench-faults bench-verdicts clean
 
 help:
 	@echo "make demo       install what the demo needs, run it, print what it found"
@@ -83,6 +83,7 @@ bench: install
 	$(BIN)/python benchmarks/capture.py
 	$(BIN)/python benchmarks/summary.py
 	$(BIN)/python benchmarks/compare.py
+	$(BIN)/python benchmarks/diagnose.py
 	$(BIN)/python benchmarks/host.py
 	$(BIN)/python benchmarks/emit.py
 	$(PIP) install rotel && $(BIN)/python benchmarks/ingest.py
@@ -91,6 +92,11 @@ bench: install
 # Faults planted into the networks that EXRAY_TEST_DATA names: an hour, unless SAMPLE is small.
 bench-faults: install
 	$(BIN)/python benchmarks/faults.py --sample $(or $(SAMPLE),0)
+
+# How often a build fails against itself, and what ends as unexplained: needs EXRAY_TEST_DATA.
+bench-verdicts: install
+	$(BIN)/python benchmarks/self_compare.py
+	$(BIN)/python benchmarks/unexplained.py
 
 clean:
 	rm -rf $(VENV) dist build exray-demo

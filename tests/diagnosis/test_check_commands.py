@@ -1,13 +1,14 @@
-"""``exray check`` at the command line, in processes of its own: exit codes are its answer."""
+"""``exray check`` at the command line: exit codes are its answer."""
 
 import json
-import os
-import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+
+from exray.cli import main
 
 from .lakes import Recording, make_graph, make_lake, make_values
 
@@ -25,17 +26,38 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def call(lake: Path, policy: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    builds = ("--edge", "e", "--reference", "r", "--lake", str(lake))
-    code = "import sys; from exray.cli import main; sys.argv[0] = 'exray'; main()"
-    environment = {k: v for k, v in os.environ.items() if k != "GITHUB_ACTIONS"}
-    return subprocess.run(
-        [sys.executable, "-c", code, "check", "--policy", str(policy), *builds, *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment,
-    )
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    returncode: object
+    stdout: str
+    stderr: str
+
+
+class Call:
+    """Runs ``exray check`` as its own process would, with what it prints."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, capture: pytest.CaptureFixture[str]) -> None:
+        self._patch = patch
+        self._capture = capture
+
+    def __call__(self, lake: Path, policy: Path, *arguments: str) -> Done:
+        """Return how it ended."""
+        builds = ("--edge", "e", "--reference", "r", "--lake", str(lake))
+        words = ["exray", "check", "--policy", str(policy), *builds, *arguments]
+        self._patch.setattr(sys, "argv", words)
+        with pytest.raises(SystemExit) as exit_info:
+            main()
+        shown = self._capture.readouterr()
+        return Done(exit_info.value.code, shown.out, shown.err)
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")  # which the command sets for its process
+    return Call(monkeypatch, capsys)
 
 
 def write(path: Path, text: str) -> Path:
@@ -44,7 +66,7 @@ def write(path: Path, text: str) -> Path:
     return file
 
 
-def test_a_build_that_keeps_to_the_policy_exits_0(lake: Path, tmp_path: Path) -> None:
+def test_a_build_that_keeps_to_the_policy_exits_0(call: Call, lake: Path, tmp_path: Path) -> None:
     policy = write(tmp_path, "limits: [{metric: sqnr_db, min: 100}]")
     done = call(lake, policy, "--json")
     assert (done.returncode, done.stderr) == (0, "")
@@ -52,7 +74,9 @@ def test_a_build_that_keeps_to_the_policy_exits_0(lake: Path, tmp_path: Path) ->
     assert [c["outcome"] for c in document["checks"]] == ["pass", "pass"]
 
 
-def test_a_broken_limit_exits_1_and_is_told_everywhere(lake: Path, tmp_path: Path) -> None:
+def test_a_broken_limit_exits_1_and_is_told_everywhere(
+    call: Call, lake: Path, tmp_path: Path
+) -> None:
     policy = write(tmp_path, "limits: [{metric: frames_paired, min: 9}]")
     report = tmp_path / "junit.xml"
     done = call(lake, policy, "--junit", str(report), "--github")
@@ -62,13 +86,13 @@ def test_a_broken_limit_exits_1_and_is_told_everywhere(lake: Path, tmp_path: Pat
     assert ElementTree.parse(report).getroot().get("failures") == "1"
 
 
-def test_what_cannot_be_judged_exits_2(lake: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_judged_exits_2(call: Call, lake: Path, tmp_path: Path) -> None:
     policy = write(tmp_path, "limits: [{metric: model_ms, max_ratio: 1.1}]")
     assert call(lake, policy).returncode == 2
     assert call(tmp_path / "none", write(tmp_path, "limits: []")).returncode == 2
 
 
-def test_a_wrong_policy_build_or_option_exits_64(lake: Path, tmp_path: Path) -> None:
+def test_a_wrong_policy_build_or_option_exits_64(call: Call, lake: Path, tmp_path: Path) -> None:
     wrong = call(lake, write(tmp_path, "limit: []"))
     assert (wrong.returncode, wrong.stderr.count("error: ")) == (64, 1)
     policy = write(tmp_path, "limits: []")

@@ -21,7 +21,10 @@ pytestmark = pytest.mark.realdata
 FRAMES = 8
 TINY = "mlcommons-tiny"
 CENTRAL: dict[str, object] = {"crop": {"central": 0.875}, "values": {"range": [-1, 1]}}
-AREA: dict[str, object] = {"resize": {"size": [96, 96], "method": "area"}, "values": {"range": [0, 1]}}
+AREA: dict[str, object] = {
+    "resize": {"size": [96, 96], "method": "area"},
+    "values": {"range": [0, 1]},
+}
 KWS_SCALE, KWS_ZERO_POINT = 0.5847029, 83
 """Quantization of the keyword network's input."""
 
@@ -40,7 +43,6 @@ NETWORKS = {
         {
             "float": "derived/v1_025_float.tflite",
             "int8": "derived/v1_025_int8.tflite",
-            "norelu6": "derived/faults/v1_025_int8_norelu6_dw5.tflite",
             "pertensor": "derived/v1_025_int8_pertensor.tflite",
         },
         "ml-exray/val",
@@ -54,7 +56,6 @@ NETWORKS = {
             "float": f"{TINY}/ic/pretrainedResnet.tflite",
             "int8": f"{TINY}/ic/pretrainedResnet_quant.tflite",
             "f16": "derived/faults/resnet8_float_f16weights.tflite",
-            "bias0": "derived/faults/resnet8_int8_bias0_c4.tflite",
             "scaleroll": "derived/faults/resnet8_int8_scaleroll_c5.tflite",
         },
         "cifar10/cifar10_test_0000_0499.npz",
@@ -73,7 +74,6 @@ NETWORKS = {
         {
             "float": f"{TINY}/kws/kws_ref_model_float32.tflite",
             "int8": f"{TINY}/kws/kws_ref_model.tflite",
-            "bias0": "derived/faults/kws_int8_bias0_c0.tflite",
         },
         "energyrunner/kws01_0000_0499.npz",
         None,
@@ -134,14 +134,11 @@ def bench(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Bench:
     ("network", "builds"),
     [
         ("v1", ("int8.xnnpack", "float.xnnpack")),
-        ("v1", ("norelu6.xnnpack", "float.xnnpack")),
         ("v1", ("int8.builtin", "float.xnnpack", "int8.xnnpack")),
         ("v2", ("int8.xnnpack", "int8.builtin")),
-        ("resnet8", ("int8.xnnpack", "float.xnnpack")),
         ("resnet8", ("f16.xnnpack", "float.xnnpack")),
         ("vww", ("int8.xnnpack", "float.xnnpack")),
         ("kws", ("int8.xnnpack", "float.xnnpack")),
-        ("kws", ("int8.xnnpack", "int8.builtin")),
     ],
     ids=lambda value: value if isinstance(value, str) else "-".join(value),
 )
@@ -156,10 +153,8 @@ def test_sound_pairs_and_benign_twins_pass(
 @pytest.mark.parametrize(
     ("network", "builds", "layer_index"),
     [
-        ("resnet8", ("bias0.xnnpack", "float.xnnpack"), 5),
         ("resnet8", ("scaleroll.xnnpack", "float.xnnpack"), 6),
         ("vww", ("rot180.xnnpack", "float.xnnpack", "int8.builtin"), 13),
-        ("kws", ("bias0.xnnpack", "float.xnnpack"), 0),
         ("v1", ("pertensor.xnnpack", "float.xnnpack"), 0),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, tuple) else str(value),
