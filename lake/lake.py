@@ -11,7 +11,7 @@ from exray.schema.tables import TABLES
 
 from .commit import commit_table
 from .compact import Compacted, PartitionState, compact_partition, partition_states
-from .layout import check_marker, create_marker, storage_at
+from .layout import LAYOUT_VERSION, check_marker, create_marker, storage_at
 from .relay import open_log
 from .storage import LocalStorage
 from .validate import check_origin, check_set
@@ -67,6 +67,15 @@ class Lake:
         create_marker(storage)
         storage.sweep()
         return cls(storage)
+
+    @property
+    def has_old_files(self) -> bool:
+        """Whether files may lack columns that tables got after the lake was made.
+
+        Raises:
+            LakeError: The lake is gone, or its marker damaged.
+        """
+        return check_marker(self._storage) < LAYOUT_VERSION
 
     @property
     def path(self) -> Path:

@@ -24,8 +24,11 @@ from .storage import SCRATCH, LocalStorage
 MARKER = "exray-lake.json"
 """File at a lake's root that says it is one."""
 
-LAYOUT_VERSION = 1
-"""Version of tables and files; raised when an older exray could no longer read them."""
+LAYOUT_VERSION = 2
+"""Version of tables and files. A lake keeps the one it was made with.
+
+1: before ``received_ns``: files may lack columns that came later, which read as NULL.
+"""
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 """Beginning of a URL, also of one that went through `pathlib.Path`, which joins slashes."""
@@ -50,8 +53,11 @@ def storage_at(path: str | Path) -> LocalStorage:
     return storage
 
 
-def check_marker(storage: LocalStorage) -> None:
+def check_marker(storage: LocalStorage) -> int:
     """Check that *storage* holds a lake that this version of exray can use.
+
+    Returns:
+        The lake's own version.
 
     Raises:
         LakeError: There is none, its marker is damaged, or a newer exray made it.
@@ -78,6 +84,7 @@ def check_marker(storage: LocalStorage) -> None:
             "this exray knows. pip install --upgrade exray"
         )
         raise LakeError(msg)
+    return version
 
 
 def create_marker(storage: LocalStorage) -> None:

@@ -99,13 +99,28 @@ def show_lake(connection: "duckdb.DuckDBPyConnection", lake: "Lake") -> None:
     Raises:
         LakeError: A table's log is damaged.
     """
-    show_files(connection, lake.snapshot())
+    show_files(connection, lake.snapshot(), are_old=lake.has_old_files)
 
 
-def show_files(connection: "duckdb.DuckDBPyConnection", files: Mapping[str, Sequence[str]]) -> None:
-    """Let an open connection show these Parquet files, by table, instead of what it showed."""
+def show_files(
+    connection: "duckdb.DuckDBPyConnection",
+    files: Mapping[str, Sequence[str]],
+    *,
+    are_old: bool = False,
+) -> None:
+    """Let an open connection show these Parquet files, by table, instead of what it showed.
+
+    Args:
+        connection: The connection.
+        files: The files of each table.
+        are_old: Some may lack columns, which read as NULL then. To find out, DuckDB opens
+            each of them beforehand.
+    """
     for name, paths in files.items():
-        connection.execute(_raw_view(TABLES[name], _parquet_source(TABLES[name], paths)))
+        source = _parquet_source(TABLES[name], paths)
+        if are_old and paths:
+            source = _widened_source(TABLES[name], source)
+        connection.execute(_raw_view(TABLES[name], source))
 
 
 def show_tables(connection: "duckdb.DuckDBPyConnection", tables: "Mapping[str, pa.Table]") -> None:
@@ -176,6 +191,12 @@ def _parquet_source(table: Table, paths: Sequence[str]) -> str:
         return f"read_parquet([{listed}], hive_partitioning = false)"
     types = ", ".join(f"{name}: VARCHAR" for name in table.partition)
     return f"read_parquet([{listed}], hive_partitioning = true, hive_types = {{{types}}})"
+
+
+def _widened_source(table: Table, files: str) -> str:
+    by_name = f"{files.removesuffix(')')}, union_by_name = true)"
+    empty = _empty_source(table)
+    return f"(SELECT * FROM {empty} UNION ALL BY NAME SELECT * FROM {by_name})"
 
 
 def _empty_source(table: Table) -> str:

@@ -36,6 +36,7 @@ class LakeDatabase:
 
     def __init__(self, lake: "Lake", limits: "Limits") -> None:
         self._follower = LakeFollower(lake)
+        self._has_old_files = lake.has_old_files
         self._lock = threading.Lock()
         self._root = connect_tables({})
         self._held: pa.Table | None = None
@@ -99,7 +100,7 @@ class LakeDatabase:
         """Replace views, all at once."""
         with self._root.cursor() as cursor:
             cursor.execute("BEGIN TRANSACTION")
-            show_files(cursor, files)
+            show_files(cursor, files, are_old=self._has_old_files)
             if "alignments" in files:
                 self._alignment_files = files["alignments"]
                 if self._held is not None:

@@ -223,4 +223,4 @@ def test_deltalake_reads_the_same_rows(lake: Lake) -> None:
 
 def test_the_marker_is_json_that_names_its_version(lake: Lake) -> None:
     marker = json.loads((lake.path / "exray-lake.json").read_text())
-    assert marker == {"format": "exray-lake", "version": 1}
+    assert marker == {"format": "exray-lake", "version": 2}

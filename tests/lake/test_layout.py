@@ -69,15 +69,15 @@ def test_opening_a_folder_without_marker_is_refused(tmp_path: Path) -> None:
 )
 def test_a_damaged_marker_is_refused_with_what_belongs_there(tmp_path: Path, content: str) -> None:
     (tmp_path / MARKER).write_text(content, "latin-1")
-    with pytest.raises(LakeError, match=r"damaged 'exray-lake.json'.*\"version\": 1"):
+    with pytest.raises(LakeError, match=r"damaged 'exray-lake.json'.*\"version\": 2"):
         Lake.open(tmp_path)
     with pytest.raises(LakeError, match="damaged"):
         Lake.open_or_create(tmp_path)
 
 
 def test_a_lake_of_a_newer_version_is_refused(tmp_path: Path) -> None:
-    (tmp_path / MARKER).write_text('{"format": "exray-lake", "version": 2}')
-    with pytest.raises(LakeError, match=r"has version 2, newer than 1.*pip install --upgrade"):
+    (tmp_path / MARKER).write_text('{"format": "exray-lake", "version": 3}')
+    with pytest.raises(LakeError, match=r"has version 3, newer than 2.*pip install --upgrade"):
         Lake.open(tmp_path)
 
 

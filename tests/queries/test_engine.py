@@ -3,9 +3,11 @@
 import sys
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from exray.lake import Lake
+from exray.lake.layout import MARKER
 from exray.queries import connect, connect_tables
 from exray.schema.errors import MissingExtraError
 from exray.schema.tables import TABLES
@@ -131,3 +133,29 @@ def test_without_duckdb_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, "duckdb", None)
     with pytest.raises(MissingExtraError, match=r"exray\[lake\]"):
         connect_tables({})
+
+
+def without_column(file: Path, column: str) -> None:
+    """Write a Parquet file anew as an exray wrote it that did not know a column."""
+    table = pq.read_table(file, partitioning=None)
+    pq.write_table(table.drop_columns([column]), file)
+
+
+def test_files_from_before_a_column_came_read_as_null(rows: Rows, tmp_path: Path) -> None:
+    lake = Lake.open_or_create(tmp_path / "lake")
+    lake.append(rows.arrow())
+    for name in ("frames", "spans"):
+        for file in lake.files(name):
+            without_column(Path(file), "received_ns")
+    (lake.path / MARKER).write_text('{"format": "exray-lake", "version": 1}')
+
+    other = Rows()
+    run = other.run(run_id=bytes(15) + b"\xff")
+    other.frame(run, "b.png", trace_id=bytes(15) + b"\xff", received_ns=START_NS)
+    lake.append(other.arrow())
+
+    with connect(lake) as connection:
+        found = connection.execute("SELECT received_ns FROM frames ORDER BY ALL").fetchall()
+        tensors = connection.execute("SELECT count(*) FROM tensors").fetchall()
+    assert found == [(START_NS,), (None,)]
+    assert tensors == [(1,)]
