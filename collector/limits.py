@@ -20,7 +20,8 @@ class Limits:
 
     Args:
         request_bytes: As received.
-        unpacked_bytes: After decompression.
+        unpacked_bytes: After decompression; a quarter where it is JSON, whose objects take
+            many times the memory of their text.
         ratio: Most bytes that one byte may unpack to.
         records: Spans, points or log records.
         attributes: Of one span, point or record.
@@ -28,7 +29,7 @@ class Limits:
     """
 
     request_bytes: int = 16 << 20
-    unpacked_bytes: int = 64 << 20
+    unpacked_bytes: int = 32 << 20
     ratio: int = 200
     records: int = 200_000
     attributes: int = 1024
@@ -122,5 +123,5 @@ def gunzip(data: bytes, limits: Limits, reserved: Reservation) -> bytes:
             parts.append(part)
             if not part and not data and not unpacker.eof:
                 raise bad("the gzip of the body is cut short")
-        data = unpacker.unused_data
+        data = unpacker.unused_data.lstrip(b"\0")  # some pad with zeros
     return b"".join(parts)

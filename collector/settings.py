@@ -24,60 +24,70 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    lake: str | None = Field(None, description="Folder of the lake; must be given.")
+    lake: str | None = Field(default=None, description="Folder of the lake; must be given.")
     wal: Path = Field(
-        Path("exray-wal"),
+        default=Path("exray-wal"),
         description="Folder of the log, on a local disk; what is acknowledged is there.",
     )
-    grpc: str = Field("127.0.0.1:4317", description="Where gRPC is taken; none to do without.")
-    http: str = Field("127.0.0.1:4318", description="Where HTTP is taken; none to do without.")
-    token_file: Path | None = Field(
-        None, description="Lines 'NAME TOKEN': who may send. Read again when it changes."
+    grpc: str = Field(
+        default="127.0.0.1:4317", description="Where gRPC is taken; none to do without."
     )
-    tls_cert: Path | None = Field(None, description="Certificate of the collector, PEM.")
-    tls_key: Path | None = Field(None, description="Its private key, PEM.")
+    http: str = Field(
+        default="127.0.0.1:4318", description="Where HTTP is taken; none to do without."
+    )
+    token_file: Path | None = Field(
+        default=None, description="Lines 'NAME TOKEN': who may send. Read again when it changes."
+    )
+    tls_cert: Path | None = Field(default=None, description="Certificate of the collector, PEM.")
+    tls_key: Path | None = Field(default=None, description="Its private key, PEM.")
     client_ca: Path | None = Field(
-        None, description="Authority whose certificates clients must show, PEM."
+        default=None, description="Authority whose certificates clients must show, PEM."
     )
     insecure: bool = Field(
-        False, description="Be reached from other machines without TLS or tokens."
+        default=False, description="Be reached from other machines without TLS or tokens."
     )
-    max_request_bytes: Positive = Field(16 << 20, description="Of one request as received.")
-    max_unpacked_bytes: Positive = Field(64 << 20, description="Of one request unpacked.")
+    max_request_bytes: Positive = Field(default=16 << 20, description="Of one request as received.")
+    max_unpacked_bytes: Positive = Field(
+        default=32 << 20, description="Of one request unpacked; of JSON a quarter."
+    )
     max_ratio: Positive = Field(
-        200, description="Bytes that one byte may unpack to, above 1 MiB unpacked."
+        default=200, description="Bytes that one byte may unpack to, above 1 MiB unpacked."
     )
     max_records: Positive = Field(
-        200_000, description="Spans, points or log records of one request."
+        default=200_000, description="Spans, points or log records of one request."
     )
-    max_attributes: Positive = Field(1024, description="Of one span, point or log record.")
-    max_attribute_bytes: Positive = Field(1 << 20, description="Of one attribute.")
+    max_attributes: Positive = Field(default=1024, description="Of one span, point or log record.")
+    max_attribute_bytes: Positive = Field(default=1 << 20, description="Of one attribute.")
     max_inflight_bytes: Positive = Field(
-        128 << 20, description="Of all requests at once, packed and unpacked."
+        default=128 << 20, description="Of all requests at once, packed and unpacked."
     )
-    max_log_bytes: Positive = Field(4 << 30, description="Of the log.")
+    max_log_bytes: Positive = Field(default=4 << 30, description="Of the log.")
     when_full: Literal["refuse", "drop_oldest"] = Field(
-        "refuse",
+        default="refuse",
         description="What gives way where the log is full: new requests, which come again, or "
         "the oldest in it, which are lost and counted.",
     )
     retry_after_s: int = Field(
-        1, ge=1, le=2, description="What clients are told to wait; longer ones give up."
+        default=1, ge=1, le=2, description="What clients are told to wait; longer ones give up."
     )
     threads: int = Field(
-        16, ge=1, le=256, description="Requests at once, of gRPC and of HTTP each."
+        default=16, ge=1, le=256, description="Requests at once, of gRPC and of HTTP each."
     )
-    max_connections: Positive = Field(1000, description="Of HTTP at once.")
+    max_connections: Positive = Field(default=1000, description="Of HTTP at once.")
     body_timeout_s: float = Field(
-        30.0, gt=0, description="Longest pause in the body of a request over HTTP."
+        default=30.0, gt=0, description="Longest pause in the body of a request over HTTP."
     )
     self_metrics_s: float = Field(
-        60.0, ge=0, description="How often the collector's own numbers are stored; 0 for never."
+        default=60.0,
+        ge=0,
+        description="How often the collector's own numbers are stored; 0 for never.",
     )
     metrics_endpoint: str | None = Field(
-        None, description="OTLP server that gets them instead of the lake."
+        default=None, description="OTLP server that gets them instead of the lake."
     )
-    log_format: Literal["text", "json"] = Field("text", description="Of what goes to stderr.")
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="Of what goes to stderr."
+    )
 
     def limits(self) -> Limits:
         """Return the bounds of one request."""

@@ -5,10 +5,12 @@ not of 16 and 8 bytes or it has too much of something, is rejected by itself: th
 stored without it, so that all of the log is to be decoded.
 """
 
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+import numpy as np
 from google.protobuf.message import Message
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
@@ -24,6 +26,15 @@ from .limits import Limits
 from .messages import message_from_protobuf
 from .otlp_json import message_from_json
 from .reply import bad, too_large
+
+DENSE_BYTES = 1 << 20
+"""Smaller requests are parsed as they are: the worst takes some 100 MB."""
+
+MOST_PARTS = 2_000_000
+"""Small messages of one request: the worst takes some 400 MB."""
+
+_one_at_a_time = threading.Lock()
+"""Of parsed requests: they take more memory than their bytes, and only one is worked on."""
 
 _NO_TRACE, _NO_SPAN = bytes(16), bytes(8)
 
@@ -53,6 +64,15 @@ def check_request(signal: Signal, data: bytes, limits: Limits, *, is_json: bool)
     Raises:
         RefusedError: It is none, or too large as a whole.
     """
+    if is_json and len(data) > limits.unpacked_bytes // 4:
+        raise too_large(f"the JSON is larger than {limits.unpacked_bytes // 4} bytes")
+    if not is_json:
+        _check_density(data)
+    with _one_at_a_time:
+        return _check(signal, data, limits, is_json=is_json)
+
+
+def _check(signal: Signal, data: bytes, limits: Limits, *, is_json: bool) -> Checked:
     parse = message_from_json if is_json else message_from_protobuf
     try:
         request = parse(signal, data)
@@ -64,6 +84,25 @@ def check_request(signal: Signal, data: bytes, limits: Limits, *, is_json: bool)
         return _check_points(request, len(data), limits)
     assert isinstance(request, ExportLogsServiceRequest)
     return _check_logs(request, len(data), limits)
+
+
+def _check_density(data: bytes) -> None:
+    """Refuse a request of more small messages than memory should hold.
+
+    A span without content takes two bytes on the wire and a hundred times that once parsed.
+    A message begins with a tag of wire type 2 and its length; where that is below 32, or
+    written longer than it need be, the pair of bytes is counted.
+    """
+    if len(data) <= DENSE_BYTES:
+        return
+    octets = np.frombuffer(data, np.uint8)
+    count = 0
+    for start in range(0, len(octets), DENSE_BYTES):
+        some = octets[start : start + DENSE_BYTES + 1]
+        is_small = (some[1:] + np.uint8(128)) < 160  # wraps: below 32, or 128 and more
+        count += int(np.count_nonzero(((some[:-1] & 7) == 2) & is_small))
+    if count > MOST_PARTS:
+        raise too_large("the request is cut into too many small parts; send smaller requests")
 
 
 def _check_spans(request: ExportTraceServiceRequest, size: int, limits: Limits) -> Checked:

@@ -169,16 +169,21 @@ def _parsed(request: Received, content: Any) -> Any:
 
 
 def _unpacked(body: bytes) -> bytes:
-    unpacker = zlib.decompressobj(wbits=31)  # 31: gzip, not zlib
-    try:
-        data = unpacker.decompress(body, MAX_BYTES)
-    except zlib.error as error:
-        msg = f"it is damaged gzip: {error}"
-        raise DataError(msg) from error
-    if unpacker.unconsumed_tail or not unpacker.eof:
-        msg = f"it is gzip cut short, or of more than {MAX_BYTES} bytes"
-        raise DataError(msg)
-    return data
+    parts: list[bytes] = []
+    left = MAX_BYTES
+    while body:  # members follow one another, and zeros the last
+        unpacker = zlib.decompressobj(wbits=31)  # 31: gzip, not zlib
+        try:
+            parts.append(unpacker.decompress(body, left))
+        except zlib.error as error:
+            msg = f"it is damaged gzip: {error}"
+            raise DataError(msg) from error
+        left -= len(parts[-1])
+        if not unpacker.eof or left <= 0:
+            msg = f"it is gzip cut short, or of more than {MAX_BYTES} bytes"
+            raise DataError(msg)
+        body = unpacker.unused_data.lstrip(b"\0")
+    return b"".join(parts)
 
 
 def _chunks(traces: Sequence[tuple[int, Body]]) -> Iterable[Sequence[tuple[int, Body]]]:

@@ -24,6 +24,7 @@ from exray.schema.errors import ExrayError, UsageError
 COMMAND_MODULES = (
     "exray.lake.commands",
     "exray.collector.ingest_commands",
+    "exray.collector.commands",
     "exray.diagnosis.commands",
     "exray.exporters.commands",
     "exray.grafana.commands",

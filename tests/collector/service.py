@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+from deltalake import DeltaTable
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
@@ -145,3 +146,10 @@ def grpc_call(
 def stored(folder: Path) -> list[LogRecord]:
     """Return the records of a log."""
     return [item for item in LogReader(folder) if isinstance(item, LogRecord)]
+
+
+def span_ids(lake: Path) -> list[bytes]:
+    """Return trace and span id of every row of a lake's spans."""
+    rows = DeltaTable(lake / "spans").to_pyarrow_table(columns=["trace_id", "span_id"])
+    columns: list[list[Any]] = [rows.column(name).to_pylist() for name in rows.column_names]
+    return [bytes(trace_id) + bytes(span_id) for trace_id, span_id in zip(*columns, strict=True)]

@@ -231,6 +231,18 @@ def test_compressed_bodies_are_unpacked() -> None:
     assert_same(found.tables(), decoded(batch).tables())
 
 
+def test_members_of_a_compressed_body_are_all_unpacked() -> None:
+    batch = RecordBatch(frames=(make.carried_frame(),))
+    packed: list[tuple[Signal, bytes]] = [
+        (signal, gzip.compress(body[:50]) + gzip.compress(body[50:]) + bytes(3))
+        for signal, body in requests_of(batch)
+    ]
+
+    found = RequestDecoder().decode(received(packed, Encoding.PROTOBUF_GZIP))
+
+    assert_same(found.tables(), decoded(batch).tables())
+
+
 @pytest.mark.parametrize(
     ("encoding", "body", "problem"),
     [

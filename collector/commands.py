@@ -1,0 +1,95 @@
+"""``exray collect``: OTLP from devices, kept on disk, moved into the lake."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from exray.schema.errors import MissingExtraError
+
+app = typer.Typer()
+
+
+@app.command()
+def collect(
+    lake: Annotated[
+        str | None,
+        typer.Option(help="Folder of the lake; made where there is none.", metavar="DIR"),
+    ] = None,
+    grpc: Annotated[
+        str | None,
+        typer.Option(
+            help="Where gRPC is taken; none to do without. [default: 127.0.0.1:4317]",
+            metavar="HOST:PORT",
+        ),
+    ] = None,
+    http: Annotated[
+        str | None,
+        typer.Option(
+            help="Where HTTP is taken; none to do without. [default: 127.0.0.1:4318]",
+            metavar="HOST:PORT",
+        ),
+    ] = None,
+    wal: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the log, on a local disk. [default: exray-wal]", metavar="DIR"
+        ),
+    ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(help="Who may send: lines 'NAME TOKEN'; read again when it changes."),
+    ] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="Certificate of the collector.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its private key.")] = None,
+    client_ca: Annotated[
+        Path | None, typer.Option(help="Authority whose certificates clients must show.")
+    ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Be reached from outside without TLS or tokens.")
+    ] = False,
+    when_full: Annotated[
+        str | None,
+        typer.Option(
+            help="What gives way where the log is full. [default: refuse]",
+            metavar="refuse|drop_oldest",
+        ),
+    ] = None,
+    max_log_bytes: Annotated[
+        int | None, typer.Option(help="Most that the log may hold. [default: 4 GiB]", metavar="N")
+    ] = None,
+    log_format: Annotated[
+        str | None,
+        typer.Option(help="Of what goes to stderr. [default: text]", metavar="text|json"),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="YAML or TOML; options come before it.", metavar="FILE"),
+    ] = None,
+) -> None:
+    """Take OTLP over gRPC and HTTP, keep it on disk, move it into a lake.
+
+    A request is acknowledged when it is on disk, in the log; from there it goes into the
+    lake. All that can be set stands in docs/collector.md.
+    """
+    try:
+        from .run import serve
+        from .settings import load_settings
+    except ImportError as error:
+        extra, purpose = "collector", "exray collect"
+        raise MissingExtraError(extra, purpose) from error
+    options = {
+        "lake": lake,
+        "grpc": grpc,
+        "http": http,
+        "wal": wal,
+        "token_file": token_file,
+        "tls_cert": tls_cert,
+        "tls_key": tls_key,
+        "client_ca": client_ca,
+        "insecure": insecure or None,
+        "when_full": when_full,
+        "max_log_bytes": max_log_bytes,
+        "log_format": log_format,
+    }
+    serve(load_settings(config, options), lambda text: typer.echo(text, err=True))

@@ -1,0 +1,123 @@
+"""One collector in the foreground: from the command's options to its last signal."""
+
+import json
+import logging
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from types import FrameType
+
+from exray.lake import Lake
+from exray.schema.errors import UsageError
+
+from .drain_process import DrainProcess
+from .own_metrics import OwnMetrics
+from .service import Collector
+from .settings import Settings
+
+logger = logging.getLogger("exray.collector")
+
+
+def serve(
+    settings: Settings,
+    ready: Callable[[str], None],
+    *,
+    on_step: Callable[[str], None] = lambda step: None,
+    drain_command: Sequence[str] | None = None,
+) -> None:
+    """Collect until SIGTERM or Ctrl-C, then finish the log.
+
+    Args:
+        settings: The settings.
+        ready: Told in words where requests are taken and where they go.
+        on_step: Called with the name of each step on the way to disk, for trials.
+        drain_command: What drains the log, for trials.
+
+    Raises:
+        UsageError: Settings are wrong or do not go together.
+        LogError: The log cannot be written.
+        LakeError: The lake cannot be made or opened.
+    """
+    if settings.lake is None:
+        msg = "no lake is named; give --lake DIR, or 'lake: DIR' in the file of --config"
+        raise UsageError(msg)
+    _log_to_stderr(settings.log_format)
+    Lake.open_or_create(settings.lake)
+    collector = Collector(settings, on_step=on_step)
+    drain = DrainProcess(settings.wal, settings.lake, drain_command)
+    _watch(collector, drain)
+    own = OwnMetrics(collector, settings.self_metrics_s, settings.metrics_endpoint)
+    ended = threading.Event()
+    previous = {
+        number: signal.signal(number, lambda number, frame: _on_signal(ended, number, frame))
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    try:
+        collector.start()
+        drain.start()
+        own.start()
+        ready(_where(collector, settings.lake))
+        ended.wait()
+        logger.info("stopping: no request is taken any more, the log is finished")
+    finally:
+        own.stop()
+        collector.stop()
+        drain.stop()
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _on_signal(ended: threading.Event, number: int, frame: FrameType | None) -> None:
+    """End at the first signal; the second one does not wait for the log."""
+    if ended.is_set():
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
+    ended.set()
+
+
+def _where(collector: Collector, lake: str) -> str:
+    named = {"gRPC": collector.grpc_address, "HTTP": collector.http_address}
+    taken = ", ".join(f"{name} {address}" for name, address in named.items() if address)
+    return f"taking OTLP at {taken}; log {str(collector.writer.folder)!r}, lake {lake!r}"
+
+
+def _watch(collector: Collector, drain: DrainProcess) -> None:
+    watch = collector.measures.watch
+    for name, text in (
+        ("spans", "Spans committed to the lake."),
+        ("repeated_spans", "Spans dropped that had come before."),
+        ("rejected_spans", "Spans that no table can hold."),
+        ("quarantined", "Requests and damaged parts kept aside."),
+        ("commit_s", "Seconds of the last commit."),
+    ):
+        watch(f"lake_{name}", text, lambda name=name: drain.figure(name))  # type: ignore[misc]
+    watch("drain_deaths", "Drains that ended unasked.", lambda: drain.deaths)
+
+
+class _JsonFormatter(logging.Formatter):
+    """One object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return *record* as JSON."""
+        shown = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+            + f".{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            shown["exception"] = self.formatException(record.exc_info)
+        return json.dumps(shown)
+
+
+def _log_to_stderr(log_format: str) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    text = logging.Formatter("%(asctime)s %(levelname)s %(message)s")
+    handler.setFormatter(_JsonFormatter() if log_format == "json" else text)
+    package = logging.getLogger("exray")
+    package.addHandler(handler)
+    package.setLevel(logging.INFO)
+    package.propagate = False

@@ -1,0 +1,73 @@
+"""More than fits: refused so that it comes again, and taken once it fits."""
+
+import subprocess
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from exray.collector.service import Collector
+from exray.exporters.log_reader import LogReader, write_cursor
+
+from .service import Answered, collector, http_call, request_bytes, span, stored
+
+
+def large(number: int, size_bytes: int = 100_000) -> bytes:
+    return request_bytes(span(number, name="x" * size_bytes))
+
+
+def read_all(folder: Path) -> None:
+    """Do what a drain does: read to the end, and say so."""
+    reader = LogReader(folder)
+    for _ in reader:
+        pass
+    write_cursor(folder, reader.cursor)
+
+
+def test_log_that_is_read_again_takes_what_was_refused(tmp_path: Path) -> None:
+    with collector(tmp_path, max_log_bytes=1 << 20) as one:
+        codes = [http_call(one, large(number)).code for number in range(1, 21)]
+        assert codes == [200] * 10 + [503] * 10
+        assert one.committer.size_bytes <= 1 << 20
+        assert http_call(one, b"", {}, "/healthz", "GET").code == 200
+        read_all(tmp_path)
+        assert http_call(one, large(21)).code == 200
+
+
+@contextmanager
+def small_disk(folder: Path, size: str) -> Generator[None]:
+    """Mount a disk of *size* at *folder*; skips where this user may not."""
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)]
+    try:
+        subprocess.run(command, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no right to mount a small disk")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_full_disk_refuses_and_recovers_by_itself(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    with small_disk(disk, "2m"), collector(disk / "log") as one:
+        filler = disk / "filler"
+        filler.write_bytes(bytes(1 << 20))
+        answers = [http_call(one, large(number)) for number in range(1, 21)]
+        taken = [number for number, answer in enumerate(answers, 1) if answer.code == 200]
+        assert 5 <= len(taken) < 15
+        assert {answer.code for answer in answers} == {200, 503}
+        assert answers[-1].headers["retry-after"] == "1"
+        assert b"full" in answers[-1].body
+        assert probe(one, "/readyz").code == 503 and probe(one, "/healthz").code == 200
+        filler.unlink()
+        assert http_call(one, large(21)).code == 200
+        assert probe(one, "/readyz").code == 200
+        bodies = [record.body for record in stored(disk / "log")]
+        assert bodies == [large(number) for number in [*taken, 21]]
+
+
+def probe(one: Collector, path: str) -> Answered:
+    return http_call(one, b"", {}, path, "GET")
