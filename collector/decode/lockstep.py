@@ -224,10 +224,11 @@ class SpanReader:
             good &= whole
             if known.kind == "small":
                 good &= (found >= -(2**31)) & (found < 2**31)
-        last = np.empty(len(self.odd), np.int64)
-        numbers = np.arange(len(rows))
-        last[rows] = numbers
-        good &= last[rows] == numbers  # the key comes once
+        if len(rows) > 1 and not (rows[1:] > rows[:-1]).all():  # else each comes once
+            last = np.empty(len(self.odd), np.int64)
+            numbers = np.arange(len(rows))
+            last[rows] = numbers
+            good &= last[rows] == numbers
         if not good.all():
             self.odd[rows[~good]] = True
             rows, found, sizes = rows[good], found[good], sizes[good]
@@ -273,6 +274,6 @@ def _alike(numbers: NDArray[np.uint64]) -> Iterator[Places]:
     codes: NDArray[np.int32] = encoded.indices.to_numpy()
     count = len(encoded.dictionary)
     order = np.argsort(codes.astype(np.int16) if count < 2**15 else codes, kind="stable")
-    bounds: list[int] = np.searchsorted(codes[order], np.arange(count + 1)).tolist()
-    for start, end in pairwise(bounds):
+    bounds: list[int] = np.cumsum(np.bincount(codes, minlength=count)).tolist()
+    for start, end in pairwise([0, *bounds]):
         yield order[start:end]
