@@ -13,6 +13,7 @@ import itertools
 import random
 import tempfile
 from collections import Counter
+from multiprocessing import get_context
 from pathlib import Path
 
 from diagnosis_networks import NETWORKS, Diagnoser, Network, data_folder, record
@@ -40,7 +41,13 @@ def main() -> None:
         results: Counter[tuple[str, str]] = Counter()
         diagnoser = Diagnoser()
         for network in networks:
-            record_all(network, data, Path(folder))
+            # In a process of its own: after playing with several threads, queries in the same
+            # process were seen to wait for ever.
+            recording = get_context("spawn").Process(
+                target=record_all, args=(network, data, Path(folder))
+            )
+            recording.start()
+            recording.join()
             share = options.comparisons // len(networks)
             for kind, edge, baseline in pairs(share):
                 lake = Path(folder, "lakes", network.name)
@@ -51,7 +58,9 @@ def main() -> None:
                 results[kind, status] += 1
                 if status in ("fail", "unexplained"):
                     told = [cause.what for cause in diagnosis.failing] or [entry and entry.what]
-                    print(f"  {network.name} {edge} after {baseline}: {status}: {told[0]}")
+                    print(
+                        f"  {network.name} {edge} after {baseline}: {status}: {told[0]}", flush=True
+                    )
             print(f"{network.name}: {share} comparisons", flush=True)
         report(results)
 
