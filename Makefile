@@ -13,6 +13,8 @@ help:
 	@echo "make test       install everything, run the tests"
 	@echo "make native-check   the native library's own tests, under the sanitizers"
 	@echo "make fuzz       changed requests, each read by both decoders"
+	@echo "make fuzz-collector   changed and hostile requests sent to a collector"
+	@echo "make crash      collectors killed under load, and what is in the lake then"
 	@echo "make lint typecheck docs package bench"
 
 # What `make demo` needs: LiteRT, no TensorFlow.
@@ -56,6 +58,17 @@ endif
 # Both decoders of what the collector receives, held against each other.
 fuzz: install
 	$(BIN)/python tests/collector/fuzz.py 100000
+
+# Trials of the collector, whole; the tests take a small sample of each.
+.PHONY: fuzz-collector crash
+
+# Bad requests to a running collector, its answers checked and its memory watched.
+fuzz-collector: install
+	PYTHONPATH=. $(BIN)/python -m tests.collector.bad_requests 100000 1000
+
+# Collectors killed at random and at every step: what was acknowledged is in the lake, once.
+crash: install
+	PYTHONPATH=. $(BIN)/python -m tests.collector.crash 240
 
 lint: install
 	$(BIN)/ruff check .

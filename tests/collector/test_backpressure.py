@@ -1,16 +1,21 @@
-"""More than fits: refused so that it comes again, and taken once it fits."""
+"""More than fits: refused so that it comes again, in bounded memory, and taken once it fits."""
 
+import http.client
 import subprocess
+import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from exray.collector.service import Collector
 from exray.exporters.log_reader import LogReader, write_cursor
 
-from .service import Answered, collector, http_call, request_bytes, span, stored
+from .bad_requests import Tally, watched
+from .crash import Victim
+from .service import PROTOBUF, Answered, collector, http_call, request_bytes, span, stored
 
 
 def large(number: int, size_bytes: int = 100_000) -> bytes:
@@ -71,3 +76,52 @@ def test_full_disk_refuses_and_recovers_by_itself(tmp_path: Path) -> None:
 
 def probe(one: Collector, path: str) -> Answered:
     return http_call(one, b"", {}, path, "GET")
+
+
+@pytest.mark.parametrize("allowed_bytes", [16 << 20, 512 << 20])
+def test_flood_takes_the_memory_that_it_may_and_no_more(tmp_path: Path, allowed_bytes: int) -> None:
+    """Forty clients at once with 6 MiB each: 240 MiB, were there no bound."""
+    victim, tally = (
+        Victim(tmp_path / "a", tmp_path / "lake", max_inflight_bytes=allowed_bytes),
+        Tally(),
+    )
+    body = large(1, 6 << 20)
+    codes: list[int] = []
+    try:
+        flood(victim, body)  # what parsing once has allocated stays
+        before = psutil.Process(victim.process.pid).memory_info().rss
+        with watched(victim, tally):
+            threads = [
+                threading.Thread(target=lambda: codes.extend(flood(victim, body)))
+                for _ in range(40)
+            ]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        assert victim.process.poll() is None
+    finally:
+        victim.kill()
+        victim.close()
+    assert set(codes) <= {200, 503} and 200 in codes
+    grown = tally.peak_bytes - before
+    if allowed_bytes < 512 << 20:
+        # One is unpacked and parsed besides: copies of it, and of its longest text.
+        assert grown < allowed_bytes + (64 << 20)
+        assert 503 in codes
+    else:
+        assert grown > 128 << 20, "the flood is none"
+
+
+def flood(victim: Victim, body: bytes) -> list[int]:
+    codes: list[int] = []
+    for _ in range(1):
+        connection = http.client.HTTPConnection("127.0.0.1", victim.port, timeout=60)
+        try:
+            connection.request("POST", "/v1/traces", body, PROTOBUF)
+            codes.append(connection.getresponse().status)
+        except OSError:
+            codes.append(503)  # refused while the body was on its way
+        finally:
+            connection.close()
+    return codes

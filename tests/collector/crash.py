@@ -1,0 +1,211 @@
+"""Kill collectors under load and count what is in the lake: ``make crash``.
+
+Two collectors write one lake. Again and again one is killed, at random or at a named step,
+and started again; clients send to both all the time and send again what was not
+acknowledged. In the end every span that was acknowledged must be in the lake, once.
+"""
+
+import http.client
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .service import PROTOBUF, request_bytes, span, span_ids
+
+RECEIVE_STEPS = ("before_append", "after_append", "before_sync", "after_sync")
+DRAIN_STEPS = ("planned", "decoded", "committed", "remembered", "moved", "released")
+STEPS = (*RECEIVE_STEPS, *DRAIN_STEPS)
+
+CHILD = Path(__file__).with_name("crash_child.py")
+START_TIMEOUT_S = 60.0
+
+
+@dataclass
+class Figures:
+    """What a trial found."""
+
+    kills: int = 0
+    by_step: Counter[str] = field(default_factory=Counter[str])
+    acknowledged: int = 0
+    found: int = 0
+    """Of the acknowledged."""
+    unacknowledged: int = 0
+    """In the lake without an acknowledgement: it was lost on its way, or the kill came first."""
+    duplicates: int = 0
+    resent: int = 0
+    """Requests sent again because their connection broke."""
+
+    def __str__(self) -> str:
+        steps = ", ".join(f"{name} {count}" for name, count in sorted(self.by_step.items()))
+        return (
+            f"kills {self.kills} ({steps})\n"
+            f"acknowledged {self.acknowledged}\nfound {self.found}\n"
+            f"duplicates {self.duplicates}\nresent requests {self.resent}\n"
+            f"found beyond the acknowledged {self.unacknowledged}"
+        )
+
+
+class Victim:
+    """A collector with a log of its own."""
+
+    def __init__(self, folder: Path, lake: Path, **settings: object) -> None:
+        folder.mkdir()
+        self._settings = json.dumps(settings)
+        self._wal, self._lake = folder / "wal", lake
+        self._ready, self.die_file = folder / "ready", folder / "die"
+        self._errors = (folder / "stderr").open("ab")
+        self.port = self.grpc_port = 0
+        self.start()
+
+    def start(self) -> None:
+        """Start it, and wait until it listens."""
+        self._ready.unlink(missing_ok=True)
+        paths = map(str, (self._wal, self._lake, self._ready))
+        self.process = subprocess.Popen(
+            [sys.executable, str(CHILD), "collect", *paths],
+            stderr=self._errors,
+            env=os.environ
+            | {"EXRAY_DIE_FILE": str(self.die_file), "EXRAY_TRIAL_SETTINGS": self._settings},
+        )
+        deadline_s = time.monotonic() + START_TIMEOUT_S
+        while not self._port_known():
+            assert self.process.poll() is None, f"it ended with {self.process.returncode}"
+            assert time.monotonic() < deadline_s, "it does not listen"
+            time.sleep(0.02)
+
+    def _port_known(self) -> bool:
+        try:
+            text = self._ready.read_text().strip()
+        except FileNotFoundError:
+            return False
+        if text:
+            self.grpc_port, self.port = (int(at.rpartition(":")[2]) for at in text.split())
+        return bool(text)
+
+    def kill(self) -> None:
+        """Kill it, as a power switch does."""
+        self.process.kill()
+        self.process.wait()
+
+    def close(self) -> None:
+        """Let go of it, ended or killed."""
+        self._errors.close()
+
+    def finish(self) -> int:
+        """End it as an administrator does; return its code."""
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(120)
+        self._errors.close()
+        return code
+
+
+class Client(threading.Thread):
+    """Sends without a pause, and again what was not acknowledged."""
+
+    def __init__(self, victim: Victim, spans: int, seed: int) -> None:
+        super().__init__(daemon=True)
+        self._victim, self._spans = victim, spans
+        self._random = random.Random(seed)
+        self._stopping = threading.Event()
+        self.acknowledged: list[bytes] = []
+        self.resent = 0
+
+    def stop(self) -> None:
+        """Stop after the request under way."""
+        self._stopping.set()
+        self.join()
+
+    def run(self) -> None:
+        while not self._stopping.is_set():
+            ids = [self._random.randbytes(24) for _ in range(self._spans)]
+            body = request_bytes(*(span(1, trace_id=i[:16], span_id=i[16:]) for i in ids))
+            while not self._send(body):
+                if self._stopping.wait(0.05):
+                    return
+                self.resent += 1
+            self.acknowledged += ids
+
+    def _send(self, body: bytes) -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", self._victim.port, timeout=10)
+        try:
+            connection.request("POST", "/v1/traces", body, PROTOBUF)
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+
+def trial(folder: Path, kills: int, seed: int = 0, *, deadline_s: float = 3600.0) -> Figures:
+    """Kill *kills* times, or until *deadline_s* has passed, and count."""
+    chance, figures = random.Random(seed), Figures()
+    lake = folder / "lake"
+    victims = [Victim(folder / name, lake) for name in ("a", "b")]
+    clients = [Client(victim, 20, seed * 10 + n) for n, victim in enumerate(victims)]
+    for client in clients:
+        client.start()
+    end_s = time.monotonic() + deadline_s
+    number = 0
+    while figures.kills < kills and time.monotonic() < end_s:
+        victim = victims[number % 2]
+        step = "random" if number % 3 == 0 else STEPS[number % len(STEPS)]
+        if _kill_at(victim, step, chance):
+            figures.kills += 1
+            figures.by_step[step] += 1
+        number += 1
+    for client in clients:
+        client.stop()
+    codes = [victim.finish() for victim in victims]
+    assert codes == [0, 0], codes
+    _count(figures, lake, clients)
+    return figures
+
+
+def _kill_at(victim: Victim, step: str, chance: random.Random) -> bool:
+    """Kill at a step, or after a while; start again. Tell whether the step came."""
+    if step == "random":
+        time.sleep(chance.uniform(0.0, 1.5))
+        victim.kill()
+        victim.start()
+        return True
+    victim.die_file.write_text(f"{step} {chance.randint(1, 5 if step in RECEIVE_STEPS else 2)}")
+    deadline_s = time.monotonic() + 20
+    while victim.die_file.exists() and time.monotonic() < deadline_s:
+        time.sleep(0.01)
+    came = not victim.die_file.exists()
+    victim.die_file.unlink(missing_ok=True)
+    if step in RECEIVE_STEPS and came:
+        victim.process.wait(20)
+        victim.start()
+    return came
+
+
+def _count(figures: Figures, lake: Path, clients: list[Client]) -> None:
+    found = Counter(span_ids(lake))
+    acknowledged = {one for client in clients for one in client.acknowledged}
+    figures.acknowledged = len(acknowledged)
+    figures.found = len(acknowledged & found.keys())
+    figures.unacknowledged = len(found.keys() - acknowledged)
+    figures.duplicates = sum(count - 1 for count in found.values())
+    figures.resent = sum(client.resent for client in clients)
+
+
+def main() -> int:
+    kills = int(sys.argv[1]) if len(sys.argv) > 1 else 240
+    with tempfile.TemporaryDirectory() as folder:
+        figures = trial(Path(folder), kills, seed=int(time.time()))
+    print(figures)
+    return 0 if figures.found == figures.acknowledged and not figures.duplicates else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
