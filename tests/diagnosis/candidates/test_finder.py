@@ -22,7 +22,7 @@ DEMO = Path(str(files("exray.playback").joinpath("demo")))
 IMAGES = DEMO / "images"
 REFERENCE_SPEC = DEMO / "reference.yaml"
 
-FRAMES = 4
+FRAMES = 6
 
 
 def record(
