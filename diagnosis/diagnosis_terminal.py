@@ -79,7 +79,9 @@ def _entry(entry: Entry) -> str:
 def _print_cause(mark: str, cause: Cause, console: Console) -> None:
     console.print()
     head = Text(f"{mark} ".rjust(INDENT))
-    head.append(cause.code, style="bold cyan").append(f"  {cause.confidence:.0%} sure", "dim")
+    head.append(cause.code, style="bold cyan")
+    if cause.fails or cause.confidence:  # what asks for more to judge by is no guess
+        head.append(f"  {cause.confidence:.0%} sure", "dim")
     console.print(head)
     lines = [
         ("", cause.what),

@@ -1,5 +1,6 @@
 """What a diagnosis looks like at a terminal."""
 
+import dataclasses
 import io
 
 from rich.console import Console
@@ -37,6 +38,13 @@ def test_a_cause_is_shown_with_what_where_evidence_and_fix() -> None:
         "fix   Calibrate with more inputs.",
     ):
         assert part in text
+
+
+def test_advice_that_is_no_guess_has_no_percentage() -> None:
+    advice = dataclasses.replace(CAUSE, fails=False, confidence=0.0)
+    text = shown(Diagnosis(make_comparison(), (advice,)))
+    assert "quantization.range" in text
+    assert "sure" not in text
 
 
 def test_coverage_and_outcome_follow_the_causes() -> None:
