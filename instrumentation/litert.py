@@ -239,11 +239,8 @@ class LiteRTModel(TracedModel, Execution):
         return self._inputs
 
     def read_outputs(self) -> Seen:
-        """Return the model outputs: views where they can be viewed, else copies.
-
-        An interpreter does not run while a view of it lives, so nobody may keep one.
-        """
-        return self._view_edge("output") or self._read_edge("output")
+        """Return copies of the model outputs."""
+        return self._read_edge("output")
 
     def hash_inputs(self) -> str | None:
         """Return the name that the model inputs give a frame, from where they lie."""
@@ -253,7 +250,11 @@ class LiteRTModel(TracedModel, Execution):
         return input_id_from_arrays([tensor(detail["index"])() for detail in self.details("input")])
 
     def hash_output(self) -> tuple[TensorSite, int] | None:
-        """Return where the first output is seen and its hash, from where it lies."""
+        """Return where the first output is seen and its hash, from where it lies.
+
+        An interpreter does not run while a view of it lives, so no view leaves this method:
+        whoever kept an error, and with it the frames of the call, would keep the view.
+        """
         if not self._is_viewable("output"):
             return None
         detail = self.details("output")[0]
@@ -265,16 +266,6 @@ class LiteRTModel(TracedModel, Execution):
         for position, detail in enumerate(self.details(role)):
             array = self.read(int(detail["index"]))
             seen.append((self.edge_site(role, position, detail, array), array))
-        return seen
-
-    def _view_edge(self, role: str) -> Seen:
-        """Return views of the inputs or outputs; none where copies are needed."""
-        if not self._is_viewable(role):
-            return []
-        seen: Seen = []
-        for position, detail in enumerate(self.details(role)):
-            view: Array = self.interpreter.tensor(detail["index"])()
-            seen.append((self.edge_site(role, position, detail, view), view))
         return seen
 
     def _is_viewable(self, role: str) -> bool:

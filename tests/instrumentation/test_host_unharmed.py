@@ -33,6 +33,9 @@ PLACES: list[tuple[Any, str]] = [
     (LiteRTModel, "read"),
     (LiteRTModel, "read_inputs"),
     (LiteRTModel, "read_outputs"),
+    (LiteRTModel, "hash_inputs"),
+    (LiteRTModel, "hash_output"),
+    (litert, "tensor_hash"),
     (LiteRTModel, "read_layers"),
     (TracedModel, "ensure_run"),
     (TracedModel, "share_sites"),
@@ -149,6 +152,29 @@ def test_the_application_gets_its_results_a_few_lines_are_logged_and_recording_g
 @pytest.mark.parametrize(
     "place",
     [
+        (LiteRTModel, "hash_inputs"),
+        (LiteRTModel, "hash_output"),
+        (LiteRTModel, "read_times"),
+        (LiteRTModel, "end"),
+        (litert, "tensor_hash"),
+        (litert, "input_id_from_arrays"),
+        (TracedModel, "ensure_run"),
+        (Recorder, "close_frame"),
+    ],
+    ids=place_id,
+)
+def test_a_failure_at_level_latency_keeps_no_view_that_would_stop_the_runtime(
+    place: tuple[Any, str], expected: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with recording(MemorySink(), level="latency"):
+        interpreter = make_interpreter(INT8)
+        monkeypatch.setattr(*place, raising(OSError("broken")))
+        assert [application(interpreter), application(interpreter)] == [expected] * 2
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
         (MemorySink, "add_run"),
         (MemorySink, "add_frame"),
         (LiteRTModel, "describe"),
@@ -202,6 +228,7 @@ def test_a_model_whose_input_cannot_be_read_has_a_frame_under_its_own_id(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(LiteRTModel, "read_inputs", raising(OSError("broken")))
+    monkeypatch.setattr(LiteRTModel, "hash_inputs", raising(OSError("broken")))
     sink = MemorySink()
     with recording(sink):
         run(make_interpreter(INT8), make_input(dtype=np.int8))
