@@ -18,10 +18,10 @@ def info(path: LakeArgument = DEFAULT_LAKE) -> None:
     """Show each table's files and rows, and what of them is not compacted yet."""
     from .lake import Lake
 
+    states = Lake.open(path).partitions()
     print(
         f"{'table':<20} {'partitions':>10} {'files':>8} {'rows':>12} {'MB':>10} {'to compact':>10}"
     )
-    states = Lake.open(path).partitions()
     for table in dict.fromkeys(state.table for state in states):
         own = [state for state in states if state.table == table]
         files = [file for state in own for file in state.files]

@@ -143,6 +143,9 @@ def load_policy(path: Path) -> Policy:
         raise MissingExtraError("playback", "reading a policy") from error
     try:
         data: object = yaml.safe_load(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        msg = f"policy '{path}' does not exist. Name a YAML file"
+        raise UsageError(msg) from error
     except (OSError, UnicodeDecodeError) as error:
         msg = f"policy '{path}' cannot be read ({error}). Name a YAML file"
         raise UsageError(msg) from error

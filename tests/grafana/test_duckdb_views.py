@@ -79,6 +79,7 @@ def test_the_script_may_run_again(fleet_lake: Lake) -> None:
     connection = duckdb.connect()
     for _ in range(2):
         connection.execute(init_sql(fleet_lake.path, locked=False))
+    assert connection.execute("SELECT count(*) > 0 FROM build_trend").fetchall() == [(True,)]
     connection.close()
 
 

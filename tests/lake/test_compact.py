@@ -11,6 +11,7 @@ from exray.lake import Lake
 from exray.lake.compact import PartitionState, compact_partition
 from exray.lake.layout import storage_at
 from exray.queries.engine import connect
+from exray.schema.errors import LakeError
 from exray.schema.records import FrameRecord
 
 from ..exporters.builders import make_frame, make_run
@@ -153,3 +154,10 @@ def test_a_state_without_small_files_is_nothing_to_do(tmp_path: Path) -> None:
     assert [state.small for state in lake.partitions() if isinstance(state, PartitionState)] == [
         () for _ in lake.partitions()
     ]
+
+
+def test_where_there_is_no_lake_nothing_is_shown_of_one(tmp_path: Path) -> None:
+    result = CliRunner().invoke(make_app(), ["lake", "info", str(tmp_path / "none")])
+
+    assert isinstance(result.exception, LakeError)
+    assert result.stdout == ""
