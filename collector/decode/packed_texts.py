@@ -4,6 +4,7 @@ import binascii
 import re
 
 import numpy as np
+import pybase64
 from numpy.typing import NDArray
 
 from exray.exporters.base64_rows import base64_size
@@ -41,7 +42,7 @@ def sketch_from_text(text: str) -> NDArray[np.float32] | None:
 def sketches_from_rows(rows: NDArray[np.uint8]) -> NDArray[np.float32] | None:
     """Return sketches of one size, shape (rows, size), None where some text holds none.
 
-    One call of the standard library decodes them all, as it encodes them: the padding of
+    One call decodes them all, as it encodes them: the padding of
     each is read as zeros, which are cut off again.
 
     Args:
@@ -58,12 +59,10 @@ def sketches_from_rows(rows: NDArray[np.uint8]) -> NDArray[np.float32] | None:
         return None
     tail[...] = ord("A")
     try:
-        data = binascii.a2b_base64(chars.data)
+        data = pybase64.b64decode(chars.data, validate=True)
     except binascii.Error:
         return None
     whole = chars.shape[1] // 4 * 3
-    if len(data) != len(chars) * whole:  # characters that are not base64 are left out
-        return None
     octets = np.frombuffer(data, np.uint8).reshape(len(chars), whole)[:, : 4 * size]
     return np.ascontiguousarray(octets).view("<f4").astype(np.float32, copy=False)
 
