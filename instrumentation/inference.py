@@ -55,6 +55,10 @@ class Execution(ABC):
         """Return where the first output is seen and its hash; None asks for copies."""
         return None
 
+    def show_outputs(self, see: Callable[[TensorSite, Array], None]) -> bool:
+        """Show *see* each model output, which it may not keep; False asks for copies."""
+        return False
+
     def begin(self, family: int, *, summarises: bool) -> None:  # noqa: B027 - most need not
         """Get ready to see the layers of the call that follows on this thread.
 
@@ -435,10 +439,10 @@ class Inference:
             frame.metrics += self._execution.read_metrics()
 
     def _see_outputs(self, frame: RecordingFrame) -> Seen:
-        """Hash the first output; return all of them where they are to be summarised."""
+        """Hash the first output; return copies of all where that needed copies."""
         outputs: Seen = []
         with guard("read a model's outputs"):
-            hashed = None if frame.summarises else self._execution.hash_output()
+            hashed = self._execution.hash_output()
             if hashed is None:
                 outputs = self._execution.read_outputs()
                 if not outputs:
@@ -468,9 +472,14 @@ class Inference:
             record.layers = self._execution.read_layers(tensors, carrier, family)
         if record.layers is None:
             tensors.forget_after(seen)
+
+        def see(site: TensorSite, array: Array) -> None:
+            tensors.add(site, array, Carrier(new_span_id_int(), span_id, end_ns, 0), family)
+
         with guard("summarise tensors"):
-            for site, array in outputs:
-                tensors.add(site, array, Carrier(new_span_id_int(), span_id, end_ns, 0), family)
+            if outputs or not self._execution.show_outputs(see):
+                for site, array in outputs or self._execution.read_outputs():
+                    see(site, array)
         block = tensors.block()
         block.sites = self._model.share_sites(block.sites)
         record.tensors = block

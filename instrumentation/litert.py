@@ -261,6 +261,18 @@ class LiteRTModel(TracedModel, Execution):
         view: Array = self.interpreter.tensor(detail["index"])()
         return self.edge_site("output", 0, detail, view), tensor_hash(view)
 
+    def show_outputs(self, see: Callable[[TensorSite, Array], None]) -> bool:
+        """Show *see* each output from where it lies: copies of large ones would stay in the heap.
+
+        As with `hash_output`, no view outlives the method, if its caller clears an error's frames.
+        """
+        if not self._is_viewable("output"):
+            return False
+        for position, detail in enumerate(self.details("output")):
+            view: Array = self.interpreter.tensor(detail["index"])()
+            see(self.edge_site("output", position, detail, view), view)
+        return True
+
     def _read_edge(self, role: str) -> Seen:
         seen: Seen = []
         for position, detail in enumerate(self.details(role)):
@@ -301,10 +313,11 @@ class LiteRTModel(TracedModel, Execution):
     ) -> LayerBlock | None:
         """Summarise every operator's outputs; None where nothing tells them."""
         recording, self._recording = self._recording, None
+        inputs, self._inputs = self._inputs, []
         if recording is not None:
             self._is_fused = bool((recording.layout.nodes["replaced"] > 1).any())
         if self._is_fused and self._shadow is not None and not self._needs_arrays:
-            arrays = [array for _, array in self._inputs]
+            arrays = [array for _, array in inputs]
             recording = self._shadow.run(arrays, self._output_hash(), family) or recording
         if self._preserved and (recording is None or self._needs_arrays):
             return self._read_preserved(recorder, inference, family, recording)

@@ -14,14 +14,14 @@ import xxhash
 import exray
 from exray.instrumentation import litert
 from exray.instrumentation.api import run_of
-from exray.instrumentation.capture import span_id_int
+from exray.instrumentation.capture import TensorRecorder, span_id_int
 from exray.instrumentation.guard import forget_logged
 from exray.instrumentation.litert import quantization_from_details
 from exray.instrumentation.native_library import native_library
 from exray.instrumentation.patching import untraced
 from exray.schema.identity import tensor_hash
 from exray.schema.quantization import dequantize
-from exray.schema.records import Quantization, Run
+from exray.schema.records import Quantization, Run, TensorSite
 from exray.testing import MemorySink, recording
 
 from .builders import (
@@ -291,6 +291,50 @@ def test_names_and_hashes_are_the_same_with_and_without_copies(
     assert seen("latency") == copied
     monkeypatch.setattr(litert, "VIEWABLE", frozenset[str]())
     assert seen("latency") == copied
+
+
+@pytest.mark.parametrize("model", [FLOAT, INT8, SPLIT])
+def test_outputs_have_the_same_summary_with_and_without_copies(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def seen() -> list[bytes]:
+        sink = MemorySink()
+        with recording(sink, level="summary"):
+            interpreter = make_interpreter(model)
+            for detail in interpreter.get_input_details():
+                interpreter.set_tensor(detail["index"], np.ones(detail["shape"], detail["dtype"]))
+            interpreter.invoke()
+        tensors = sink.frames[0].inferences[0].tensors
+        assert tensors is not None
+        outputs = [i for i, site in enumerate(tensors.sites) if site.role == "output"]
+        assert outputs
+        rows = tensors.rows[np.isin(tensors.rows["site"], outputs)]
+        return [rows[name].tobytes() for name in ("hash", "count", "sum", "min", "max", "sketch")]
+
+    in_place = seen()
+    monkeypatch.setattr(litert, "VIEWABLE", frozenset[str]())
+    assert seen() == in_place
+
+
+def test_no_view_stays_behind_a_summary_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    failures: list[BaseException] = []
+    add = TensorRecorder.add
+
+    def fail(self: TensorRecorder, site: TensorSite, array: Any, *rest: Any) -> None:
+        if site.role == "output":
+            failures.append(MemoryError("no room"))
+            raise failures[-1]
+        add(self, site, array, *rest)
+
+    monkeypatch.delenv("EXRAY_GUARD")
+    forget_logged()
+    monkeypatch.setattr(TensorRecorder, "add", fail)
+    with recording(MemorySink(), level="summary"):
+        interpreter = make_interpreter(FLOAT)
+        run(interpreter, make_input(1))
+        run(interpreter, make_input(2))  # the errors of the first, kept, do not stop it
+
+    assert len(failures) == 2
 
 
 def test_tensors_that_are_not_viewable_are_copied(monkeypatch: pytest.MonkeyPatch) -> None:
