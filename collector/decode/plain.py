@@ -7,7 +7,7 @@ that it does not know.
 from collections.abc import Mapping
 from typing import Any
 
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from exray.exporters.plain_json import json_from_mapping, json_from_sequence
@@ -28,6 +28,9 @@ from .packed_texts import (
 MAX_NS = 2**63 - 1
 """Latest time that the lake can hold."""
 
+TRACE_STATE = "w3c.tracestate"
+"""Where a span's or a link's trace state stands, as Zipkin's and Jaeger's exporters have it."""
+
 _KINDS = {2: "server", 3: "client", 4: "producer", 5: "consumer"}
 _STATUSES = {1: "ok", 2: "error"}
 _FIELDS = {
@@ -38,7 +41,7 @@ _FIELDS = {
 }
 
 
-def span_row(span: Span, origin: Origin, scope: str) -> dict[str, Any]:
+def span_row(span: Span, origin: Origin, scope: InstrumentationScope) -> dict[str, Any]:
     """Return a span as a row of the table of spans, without its origin and time of receipt.
 
     Raises:
@@ -51,9 +54,10 @@ def span_row(span: Span, origin: Origin, scope: str) -> dict[str, Any]:
         )
         raise DataError(msg)
     kind, own = FOREIGN, dict[str, Any]()
-    if scope == OWN_SCOPE and origin.is_run:
+    if scope.name == OWN_SCOPE and origin.is_run:
         kind, own = _own_values(span)
-    return _common(span, scope) | {"span_kind": kind} | (own if kind else _foreign(span))
+    common = _common(span, scope.name) | {"span_kind": kind}
+    return common | (own if kind else _foreign(span, scope))
 
 
 def _common(span: Span, scope: str) -> dict[str, Any]:
@@ -72,24 +76,41 @@ def _common(span: Span, scope: str) -> dict[str, Any]:
     }
 
 
-def _foreign(span: Span) -> dict[str, Any]:
+def _foreign(span: Span, scope: InstrumentationScope) -> dict[str, Any]:
     events: list[Mapping[str, object]] = [
         {"name": e.name, "time_ns": e.time_unix_nano, "attributes": mapping_of(e.attributes)}
         for e in span.events
     ]
-    events += [
-        {
-            "link": {"trace_id": link.trace_id.hex(), "span_id": link.span_id.hex()},
-            "attributes": mapping_of(link.attributes),
-        }
-        for link in span.links
-    ]
+    events += [_link(link) for link in span.links]
+    attributes = mapping_of(span.attributes) | _said_beside(span, scope)
     return {
-        "attributes_json": json_from_mapping(mapping_of(span.attributes))
-        if span.attributes
-        else None,
+        "attributes_json": json_from_mapping(attributes) if attributes else None,
         "events_json": json_from_sequence(events) if events else None,
     }
+
+
+def _link(link: Span.Link) -> dict[str, object]:
+    shown: dict[str, object] = {
+        "link": {"trace_id": link.trace_id.hex(), "span_id": link.span_id.hex()},
+        "attributes": mapping_of(link.attributes),
+    }
+    return shown | ({TRACE_STATE: link.trace_state} if link.trace_state else {})
+
+
+def _said_beside(span: Span, scope: InstrumentationScope) -> dict[str, object]:
+    """Return what a span and its scope say outside their attributes, under OpenTelemetry's names.
+
+    The names are those that its specification gives to formats without such fields.
+    """
+    said: dict[str, object] = {
+        "otel.scope.version": scope.version,
+        TRACE_STATE: span.trace_state,
+        "otel.dropped_attributes_count": span.dropped_attributes_count,
+        "otel.dropped_events_count": span.dropped_events_count,
+        "otel.dropped_links_count": span.dropped_links_count,
+    }
+    own = {f"otel.scope.{key}": value for key, value in mapping_of(scope.attributes).items()}
+    return own | {key: value for key, value in said.items() if value}
 
 
 def _own_values(span: Span) -> tuple[int, dict[str, Any]]:

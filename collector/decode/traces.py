@@ -67,7 +67,7 @@ class _Rows:
         self.origins.append(origin)
         return len(self.origins) - 1
 
-    def add(self, span: Span, number: int, scope: str, received_ns: int) -> None:
+    def add(self, span: Span, number: int, scope: InstrumentationScope, received_ns: int) -> None:
         try:
             row = span_row(span, self.origins[number], scope)
         except DataError:
@@ -124,7 +124,7 @@ class TraceDecoder:
                 origin = single.number_of(self._origins.of(resource_spans.resource))
                 for scope_spans in resource_spans.scope_spans:
                     for span in scope_spans.spans:
-                        single.add(span, origin, scope_spans.scope.name, body.received_ns)
+                        single.add(span, origin, scope_spans.scope, body.received_ns)
         except DecodeError as error:
             poison[number] = f"it is no OTLP trace request: {error}"
         else:
@@ -204,12 +204,12 @@ class TraceDecoder:
                     origin = self._origins.of_bytes(group.resource)
                     numbers[group.resource] = single.number_of(origin)
                 number = numbers[group.resource]
-                scope = InstrumentationScope.FromString(group.scope).name
+                scope = InstrumentationScope.FromString(group.scope)
             except DecodeError as error:
                 poison[group.record] = str(error)
-                groups.append(_Group(0, "", False))
+                groups.append(_Group(0, InstrumentationScope(), False))
                 continue
-            is_own = scope == OWN_SCOPE and single.origins[number].is_run
+            is_own = scope.name == OWN_SCOPE and single.origins[number].is_run
             groups.append(_Group(number, scope, is_own))
         return groups
 
@@ -220,12 +220,12 @@ class _Group:
 
     Args:
         origin: Number of the resource's origin.
-        scope: Name of the scope.
+        scope: The scope.
         is_own: Whether spans in it may be exray's own.
     """
 
     origin: int
-    scope: str
+    scope: InstrumentationScope
     is_own: bool
 
 

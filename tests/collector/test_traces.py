@@ -1,8 +1,10 @@
+import json
 from typing import Any
 
 import numpy as np
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from exray.collector.decode import Body, TraceDecoder, plain, traces
@@ -59,7 +61,7 @@ def test_one_unusual_span_does_not_slow_down_the_others(monkeypatch: pytest.Monk
     spans[3].attributes.add(key="colour").value.string_value = "red"
     singly: list[Span] = []
 
-    def read(span: Span, origin: Origin, scope: str) -> dict[str, Any]:
+    def read(span: Span, origin: Origin, scope: InstrumentationScope) -> dict[str, Any]:
         singly.append(span)
         return plain.span_row(span, origin, scope)
 
@@ -118,6 +120,30 @@ def test_a_foreign_span_keeps_its_attributes_as_json() -> None:
 
     assert (row["name"], row["kind"], row["scope"]) == ("GET /", "server", "web")
     assert row["attributes_json"] == '{"http.route":"/"}'
+
+
+def test_what_a_foreign_span_says_outside_its_attributes_stands_among_them() -> None:
+    request = ExportTraceServiceRequest.FromString(foreign_request())
+    scope_spans = request.resource_spans[0].scope_spans[0]
+    scope_spans.scope.version = "1.2"
+    scope_spans.scope.attributes.add(key="team").value.string_value = "web"
+    span = scope_spans.spans[0]
+    span.trace_state = "vendor=1"
+    span.dropped_attributes_count = 3
+    span.links.add(trace_id=b"l" * 16, span_id=b"m" * 8, trace_state="other=2")
+
+    [row] = decoded(request.SerializeToString()).table.to_pylist()
+
+    assert json.loads(row["attributes_json"]) == {
+        "http.route": "/",
+        "otel.scope.version": "1.2",
+        "otel.scope.team": "web",
+        "w3c.tracestate": "vendor=1",
+        "otel.dropped_attributes_count": 3,
+    }
+    link = json.loads(row["events_json"])[-1]
+    assert link["link"] == {"trace_id": (b"l" * 16).hex(), "span_id": (b"m" * 8).hex()}
+    assert link["w3c.tracestate"] == "other=2"
 
 
 def test_a_span_in_exrays_scope_that_says_more_is_kept_whole_as_a_foreign_one() -> None:
