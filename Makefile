@@ -11,6 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 help:
 	@echo "make demo       install what the demo needs, run it, print what it found"
 	@echo "make test       install everything, run the tests"
+	@echo "make interop-clients    other clients of OpenTelemetry, for the tests"
 	@echo "make native-check   the native library's own tests, under the sanitizers"
 	@echo "make fuzz       changed requests, each read by both decoders"
 	@echo "make fuzz-collector   changed and hostile requests sent to a collector"
@@ -37,6 +38,22 @@ demo: $(VENV)/demo.stamp
 
 test: install
 	$(BIN)/pytest
+
+# Clients of OpenTelemetry that tests send to the collector and that are no part of this
+# Python: skipped where they are missing.
+INTEROP := build/interop
+.PHONY: interop-clients
+interop-clients: $(INTEROP)/node/node_modules $(INTEROP)/otel-cli/bin/otel
+
+$(INTEROP)/node/node_modules: tests/collector/interop/node/package-lock.json
+	command -v npm >/dev/null || { echo "not installed: npm, for Node's exporters"; exit 0; }; \
+	mkdir -p $(@D) && cp $(<D)/package*.json $(@D) && \
+	npm ci --prefix $(@D) --no-audit --no-fund --ignore-scripts && touch $@
+
+# Its libraries are of 2022, so it has an environment of its own.
+$(INTEROP)/otel-cli/bin/otel:
+	$(PYTHON) -m venv $(INTEROP)/otel-cli
+	$(INTEROP)/otel-cli/bin/pip --disable-pip-version-check --quiet install 'otel-cli==0.4.0' 'setuptools<81'
 
 NATIVE_CHECK := -DCMAKE_BUILD_TYPE=RelWithDebInfo -DEXRAY_WERROR=ON -DEXRAY_NATIVE_TESTS=ON
 
@@ -99,7 +116,7 @@ bench: install
 	$(BIN)/python benchmarks/diagnose.py
 	$(BIN)/python benchmarks/host.py
 	$(BIN)/python benchmarks/emit.py
-	$(PIP) install rotel && $(BIN)/python benchmarks/ingest.py
+	$(BIN)/python benchmarks/ingest.py
 	$(BIN)/python benchmarks/wire.py
 
 # Faults planted into the networks that EXRAY_TEST_DATA names: an hour, unless SAMPLE is small.

@@ -332,6 +332,7 @@ def test_opentelemetry_instrument_traces_an_unchanged_program(tmp_path: Path) ->
         "OTEL_TRACES_EXPORTER": "console",
         "OTEL_METRICS_EXPORTER": "none",
         "OTEL_LOGS_EXPORTER": "none",
+        "EXRAY_SAMPLING": "all",
         "OTEL_SERVICE_NAME": "shelf-camera",
         "OTEL_RESOURCE_ATTRIBUTES": "service.version=1.4.2,team=vision",
         "PYTHONPATH": os.pathsep.join([str(make_entry_points(tmp_path)), *sys.path]),
