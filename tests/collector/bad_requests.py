@@ -38,6 +38,9 @@ MEMORY_BYTES = 1100 << 20
 half of what gRPC holds before it hands them over), and one parsed of the worst kind (400 MB)."""
 
 CLIENTS = 4
+PATIENCE_S = 120.0
+"""Longest wait for an answer: the worst requests are parsed one after the other."""
+
 SOUND_EVERY = 50
 
 Random = random.Random
@@ -170,7 +173,9 @@ class HttpClient:
         """Send a request; return code and body."""
         for attempt in (1, 2):
             if self._connection is None:
-                self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+                self._connection = http.client.HTTPConnection(
+                    "127.0.0.1", self._port, timeout=PATIENCE_S
+                )
             try:
                 self._connection.request("POST", "/v1/traces", body, headers)
                 with self._connection.getresponse() as response:
@@ -424,12 +429,13 @@ def hostile_requests(victim: Victim, count: int, seed: int, tally: Tally) -> Non
         chance = Random(seed * 1_000_000 + round_number)
         round_number += 1
         for name, body, headers, codes in hostile_bodies(chance):
+            broke = ""
             try:
                 code = client.send(body, headers)[0]
-            except (OSError, http.client.HTTPException):
-                code = 0  # a body too large is not read to its end
+            except (OSError, http.client.HTTPException) as error:
+                code, broke = 0, repr(error)  # a body too large is not read to its end
             if code not in codes | {503} and not (code == 0 and 413 in codes):
-                msg = f"{name}: answered {code}, expected {sorted(codes)}"
+                msg = f"{name}: answered {code or broke}, expected {sorted(codes)}"
                 raise WrongAnswerError(msg)
             tally.answers[f"hostile {code or 'hung up'}"] += 1
             sent += 1
@@ -462,6 +468,9 @@ def watched(victim: Victim, tally: Tally) -> Generator[None]:
     thread.start()
     try:
         yield
+    except BaseException:
+        print(f"until then: {tally}", file=sys.stderr)
+        raise
     finally:
         done.set()
         thread.join()
@@ -511,9 +520,11 @@ def sweep(
 
 
 def main() -> int:
-    changed, hostile = (int(word) for word in (*sys.argv[1:], "100000", "1000")[:2])
+    changed, hostile = (int(word) for word in sys.argv[1:3] or ("100000", "1000"))
+    seed = int(sys.argv[3]) if len(sys.argv) > 3 else int(time.time())
+    print(f"seed {seed}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        print(sweep(Path(folder), changed, hostile))
+        print(sweep(Path(folder), changed, hostile, seed))
     return 0
 
 
