@@ -21,16 +21,24 @@ DOCUMENTS = [
     *sorted((ROOT / "examples").glob("*.md")),
 ]
 README = (ROOT / "README.md").read_text("utf-8")
+GENERATED = {"attributes.md", "queries.md", "tables.md"}
+GUIDES = {
+    path.name: path.read_text("utf-8")
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    if path.name not in GENERATED
+}
+"""README and the pages beside it that people have written, by file name."""
 
 
 def blocks(language: str) -> list[str]:
-    """Return README's code blocks of a language, empty for none."""
-    found = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    """Return the guides' code blocks of a language, empty for none."""
+    pattern = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+    found = [block for text in GUIDES.values() for block in pattern.findall(text)]
     return [text for name, text in found if name == language]
 
 
 def commands(word: str) -> list[list[str]]:
-    """Return README's command lines that begin with *word*, as words without comments."""
+    """Return the guides' command lines that begin with *word*, as words without comments."""
     lines = [line for block in blocks("") for line in block.splitlines()]
     return [shlex.split(line, comments=True) for line in lines if line.startswith(f"{word} ")]
 
@@ -43,15 +51,16 @@ def test_every_relative_link_leads_to_a_file(document: Path) -> None:
 
 
 @pytest.mark.parametrize("words", commands("exray"), ids=" ".join)
-def test_every_exray_command_of_the_readme_parses(words: list[str]) -> None:
+def test_every_exray_command_of_the_guides_parses(words: list[str]) -> None:
     options = {word for word in words if word.startswith("--")}
-    command = words[1:3] if words[1] == "grafana" else words[1:2]
+    groups = getattr(typer.main.get_command(make_app()), "commands", {})
+    command = words[1:3] if hasattr(groups.get(words[1]), "commands") else words[1:2]
     shown = CliRunner().invoke(make_app(), [*command, "--help"], env={"COLUMNS": "200"})
     assert shown.exit_code == 0, shown.output
     assert [option for option in options if option not in shown.output] == []
 
 
-def test_the_readme_shows_a_command_for_every_subcommand_but_demo() -> None:
+def test_the_guides_show_a_command_for_every_subcommand_but_demo() -> None:
     app = typer.main.get_command(make_app())
     known = set(getattr(app, "commands", {}))
     assert known - {words[1] for words in commands("exray")} == {"demo"}
@@ -70,10 +79,10 @@ def test_the_readme_names_extras_that_exist() -> None:
     assert named
 
 
-def test_the_python_block_of_the_readme_uses_what_exray_exports() -> None:
-    (block,) = blocks("python")
+def test_the_python_of_the_guides_uses_what_exray_exports() -> None:
     names = {
         node.attr
+        for block in blocks("python")
         for node in ast.walk(ast.parse(block))
         if isinstance(node, ast.Attribute)
         and isinstance(node.value, ast.Name)
@@ -83,10 +92,10 @@ def test_the_python_block_of_the_readme_uses_what_exray_exports() -> None:
     assert names <= set(exray.__all__)
 
 
-def test_the_specs_of_the_readme_are_valid_specs(tmp_path: Path) -> None:
+def test_the_specs_of_the_guides_are_valid_specs(tmp_path: Path) -> None:
     file = tmp_path / "spec.yaml"
     media: list[str] = []
     for block in blocks("yaml"):
         file.write_text(block)
         media.append(load_spec(file).medium)
-    assert media == ["image", "audio", "text"]
+    assert media == ["image", "image", "audio", "text"]
