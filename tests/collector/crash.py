@@ -1,8 +1,11 @@
 """Kill collectors under load and count what is in the lake: ``make crash``.
 
 Two collectors write one lake. Again and again one is killed, at random or at a named step,
-and started again; clients send to both all the time and send again what was not
-acknowledged. In the end every span that was acknowledged must be in the lake, once.
+and started again; clients send to both all the time, over HTTP and gRPC, and send again what
+was not acknowledged. In the end every span that was acknowledged must be in the lake, once.
+
+Then another one, whose log and lake share a small disk, is sent more than fits, until some
+room is made. The same must hold there.
 """
 
 import http.client
@@ -19,11 +22,16 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .service import PROTOBUF, request_bytes, span, span_ids
+import grpc
+
+from .disks import small_disk
+from .service import PROTOBUF, TRACE_METHOD, exporting, request_bytes, span, span_ids
 
 RECEIVE_STEPS = ("before_append", "after_append", "before_sync", "after_sync")
 DRAIN_STEPS = ("planned", "decoded", "committed", "remembered", "moved", "released")
 STEPS = (*RECEIVE_STEPS, *DRAIN_STEPS)
+
+PROTOCOLS = ("http", "grpc")
 
 CHILD = Path(__file__).with_name("crash_child.py")
 START_TIMEOUT_S = 60.0
@@ -109,11 +117,23 @@ class Victim:
 
 
 class Client(threading.Thread):
-    """Sends without a pause, and again what was not acknowledged."""
+    """Sends without a pause, and again what was not acknowledged.
 
-    def __init__(self, victim: Victim, spans: int, seed: int) -> None:
+    Args:
+        victim: Where to.
+        spans: How many at once.
+        seed: Of their ids.
+        protocol: Over which.
+        padding: Bytes of each span's name.
+    """
+
+    def __init__(
+        self, victim: Victim, spans: int, seed: int, protocol: str = "http", padding: int = 1
+    ) -> None:
         super().__init__(daemon=True)
         self._victim, self._spans = victim, spans
+        self._send = self._send_http if protocol == "http" else self._send_grpc
+        self._name = "x" * padding
         self._random = random.Random(seed)
         self._stopping = threading.Event()
         self.acknowledged: list[bytes] = []
@@ -127,14 +147,15 @@ class Client(threading.Thread):
     def run(self) -> None:
         while not self._stopping.is_set():
             ids = [self._random.randbytes(24) for _ in range(self._spans)]
-            body = request_bytes(*(span(1, trace_id=i[:16], span_id=i[16:]) for i in ids))
+            spans = (span(1, trace_id=i[:16], span_id=i[16:], name=self._name) for i in ids)
+            body = request_bytes(*spans)
             while not self._send(body):
                 if self._stopping.wait(0.05):
                     return
                 self.resent += 1
             self.acknowledged += ids
 
-    def _send(self, body: bytes) -> bool:
+    def _send_http(self, body: bytes) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", self._victim.port, timeout=10)
         try:
             connection.request("POST", "/v1/traces", body, PROTOBUF)
@@ -144,13 +165,25 @@ class Client(threading.Thread):
         finally:
             connection.close()
 
+    def _send_grpc(self, body: bytes) -> bool:
+        with grpc.insecure_channel(f"127.0.0.1:{self._victim.grpc_port}") as channel:
+            try:
+                exporting(channel, TRACE_METHOD)(body, timeout=10)
+            except grpc.RpcError:
+                return False
+        return True
+
 
 def trial(folder: Path, kills: int, seed: int = 0, *, deadline_s: float = 3600.0) -> Figures:
     """Kill *kills* times, or until *deadline_s* has passed, and count."""
     chance, figures = random.Random(seed), Figures()
     lake = folder / "lake"
     victims = [Victim(folder / name, lake) for name in ("a", "b")]
-    clients = [Client(victim, 20, seed * 10 + n) for n, victim in enumerate(victims)]
+    clients = [
+        Client(victim, 20, seed * 10 + 2 * n + m, protocol)
+        for n, victim in enumerate(victims)
+        for m, protocol in enumerate(PROTOCOLS)
+    ]
     for client in clients:
         client.start()
     end_s = time.monotonic() + deadline_s
@@ -199,12 +232,46 @@ def _count(figures: Figures, lake: Path, clients: list[Client]) -> None:
     figures.resent = sum(client.resent for client in clients)
 
 
+def full_disk_trial(folder: Path, *, seed: int = 0) -> Figures:
+    """Send more than the disk of a collector's log and lake takes, then make room, and count."""
+    figures = Figures()
+    disk = folder / "disk"
+    with small_disk(disk, "24m"):
+        filler = disk / "filler"
+        victim = Victim(disk / "a", disk / "lake")
+        clients = [Client(victim, 20, seed * 10 + m, p, 200) for m, p in enumerate(PROTOCOLS)]
+        filler.write_bytes(bytes(20 << 20))
+        for client in clients:
+            client.start()
+        end_s = time.monotonic() + 120
+        while sum(client.resent for client in clients) < 40:
+            assert time.monotonic() < end_s, "the disk does not fill"
+            time.sleep(0.1)
+        filler.unlink()
+        before = sum(len(client.acknowledged) for client in clients)
+        while sum(len(client.acknowledged) for client in clients) < before + 400:
+            assert time.monotonic() < end_s, "it does not recover"
+            time.sleep(0.1)
+        for client in clients:
+            client.stop()
+        assert victim.finish() == 0
+        _count(figures, disk / "lake", clients)
+    return figures
+
+
 def main() -> int:
     kills = int(sys.argv[1]) if len(sys.argv) > 1 else 240
+    seed = int(sys.argv[2]) if len(sys.argv) > 2 else int(time.time())
+    print(f"seed {seed}", flush=True)
+    sound = True
     with tempfile.TemporaryDirectory() as folder:
-        figures = trial(Path(folder), kills, seed=int(time.time()))
-    print(figures)
-    return 0 if figures.found == figures.acknowledged and not figures.duplicates else 1
+        for name, figures in (
+            ("killed", trial(Path(folder), kills, seed)),
+            ("full disk", full_disk_trial(Path(folder), seed=seed)),
+        ):
+            print(f"{name}\n{figures}", flush=True)
+            sound = sound and figures.found == figures.acknowledged and not figures.duplicates
+    return 0 if sound else 1
 
 
 if __name__ == "__main__":

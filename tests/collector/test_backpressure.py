@@ -1,7 +1,6 @@
 """More than fits: refused so that it comes again, in bounded memory, and taken once it fits."""
 
 import http.client
-import subprocess
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ import pytest
 from exray.collector.service import Collector
 from exray.exporters.log_reader import LogReader, write_cursor
 
+from . import disks
 from .bad_requests import Tally, watched
 from .crash import Victim
 from .service import PROTOBUF, Answered, collector, http_call, request_bytes, span, stored
@@ -42,17 +42,12 @@ def test_log_that_is_read_again_takes_what_was_refused(tmp_path: Path) -> None:
 
 @contextmanager
 def small_disk(folder: Path, size: str) -> Generator[None]:
-    """Mount a disk of *size* at *folder*; skips where this user may not."""
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)]
+    """Mount a small disk; skips where this user may not."""
     try:
-        subprocess.run(command, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("no right to mount a small disk")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
+        with disks.small_disk(folder, size):
+            yield
+    except disks.NoDiskError as error:
+        pytest.skip(str(error))
 
 
 def test_full_disk_refuses_and_recovers_by_itself(tmp_path: Path) -> None:
