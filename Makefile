@@ -15,6 +15,7 @@ help:
 	@echo "make native-check   the native library's own tests, under the sanitizers"
 	@echo "make fuzz       changed requests, each read by both decoders"
 	@echo "make fuzz-collector   changed and hostile requests sent to a collector"
+	@echo "make interop    the OpenTelemetry Collector and Java's exporters against the collector"
 	@echo "make crash      collectors killed under load, and what is in the lake then"
 	@echo "make lint typecheck docs package bench"
 
@@ -103,6 +104,29 @@ docs: install
 	$(BIN)/python -m exray.schema.generate
 	$(BIN)/python -m exray.queries.generate
 	$(BIN)/python -m exray.grafana.generate
+
+# The OpenTelemetry Collector, telemetrygen and Java's exporters against the collector: builds
+# them from their registries first (go, mvn; ten minutes once), outside the checkout.
+INTEROP_TOOLS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/exray-interop
+OTELCOL_VERSION := v0.165.0
+TELEMETRYGEN_VERSION := v0.161.0
+INTEROP_SOURCES := tests/collector/interop
+.PHONY: interop
+interop: install $(INTEROP_TOOLS)/otelcol/otelcol $(INTEROP_TOOLS)/bin/telemetrygen $(INTEROP_TOOLS)/java/classpath
+	PYTHONPATH=. $(BIN)/python -m tests.collector.interop.forwarding $(INTEROP_TOOLS)
+
+$(INTEROP_TOOLS)/bin/builder:
+	GOBIN=$(@D) go install go.opentelemetry.io/collector/cmd/builder@$(OTELCOL_VERSION)
+
+$(INTEROP_TOOLS)/otelcol/otelcol: $(INTEROP_SOURCES)/otelcol/builder.yaml | $(INTEROP_TOOLS)/bin/builder
+	sed 's|^dist:|dist:\n  output_path: $(@D)|' $< > $(INTEROP_TOOLS)/builder.yaml
+	$(INTEROP_TOOLS)/bin/builder --config $(INTEROP_TOOLS)/builder.yaml
+
+$(INTEROP_TOOLS)/bin/telemetrygen:
+	GOBIN=$(@D) go install github.com/open-telemetry/opentelemetry-collector-contrib/cmd/telemetrygen@$(TELEMETRYGEN_VERSION)
+
+$(INTEROP_TOOLS)/java/classpath: $(INTEROP_SOURCES)/java/pom.xml $(wildcard $(INTEROP_SOURCES)/java/src/main/java/*.java)
+	mvn -B -q -f $< -Dinterop.build=$(@D) compile dependency:build-classpath -Dmdep.outputFile=$@
 
 # The wheel is built from the sdist, so both are proven.
 package: install
