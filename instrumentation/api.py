@@ -23,7 +23,6 @@ from .config import Level, resolve
 from .current import is_inside_frame
 from .frames import frame_in_progress
 from .guard import forget_logged, guard, log_once
-from .inference import TracedModel
 from .keras_patching import patch_keras, trace_keras_model, traced_keras_model
 from .litert_patching import (
     instrument_interpreter,
@@ -38,6 +37,7 @@ from .scopes import Frame, Stage
 from .sensor_values import metrics_of_sensor
 from .sinks import endpoint_of, is_lake_named, open_sink
 from .stages import RecordingStage
+from .traced_model import TracedModel
 from .untraced import new_frame
 
 Model = TypeVar("Model")

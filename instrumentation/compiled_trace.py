@@ -26,11 +26,12 @@ from .capture import Array, Carrier, TensorRecorder
 from .compiled_capi import CApi, Handle
 from .compiled_events import EVENT, EventPlan, plan_events
 from .environment import package_version
+from .execution import Execution, Seen, layout_of
 from .guard import guard
-from .inference import Execution, Seen, TracedModel, layout_of
 from .litert import MOST_SITES
 from .litert_identity import UNKNOWN, ModelFile, model_file
 from .recorder import Recorder
+from .traced_model import TracedModel
 from .xnnpack_operators import extra_metrics
 
 RUNTIME = "litert-compiled"

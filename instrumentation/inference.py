@@ -1,155 +1,26 @@
 """One execution of one model, whatever its runtime."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TypeVar
 
-import xxhash
-
-from exray.schema.identity import input_key, new_span_id, tensor_bytes, tensor_hash
+from exray.schema.identity import input_key, new_span_id, tensor_hash
 from exray.schema.records import (
-    Graph,
     InferenceRecord,
-    LaterLayers,
-    LayerBlock,
-    MetricRecord,
-    Run,
     TensorSite,
 )
 
 from .capture import Array, Carrier, TensorRecorder, new_span_id_int, span_id_int
 from .current import current_frame, open_frame
+from .execution import Execution, Seen, input_id_from_arrays
 from .frames import RecordingFrame
 from .guard import guard
 from .leaf import Leaf, call_leaf, find_leaf
 from .level import Level
-from .recorder import Recorder
 from .sampling import Choice, Rates
+from .traced_model import TracedModel
 from .untraced import UntracedCall, UntracedFrame
 
 Result = TypeVar("Result")
-
-Seen = list[tuple[TensorSite, Array]]
-"""Model inputs or outputs in the model's order: where each is seen, and its value."""
-
-
-class Execution(ABC):
-    """How to read the tensors of one execution."""
-
-    is_leaf = False
-    """Whether nothing of the application's runs inside the call, only the runtime's code."""
-
-    @abstractmethod
-    def read_inputs(self) -> Seen:
-        """Return the model inputs as they stand before the call."""
-
-    @abstractmethod
-    def read_outputs(self) -> Seen:
-        """Return the model outputs as they stand after the call."""
-
-    def hash_inputs(self) -> str | None:
-        """Return what `input_id_from_arrays` says of the inputs; None asks for copies."""
-        return None
-
-    def hash_output(self) -> tuple[TensorSite, int] | None:
-        """Return where the first output is seen and its hash; None asks for copies."""
-        return None
-
-    def show_outputs(self, see: Callable[[TensorSite, Array], None]) -> bool:
-        """Show *see* each model output, which it may not keep; False asks for copies."""
-        return False
-
-    def begin(self, family: int, *, summarises: bool) -> None:  # noqa: B027 - most need not
-        """Get ready to see the layers of the call that follows on this thread.
-
-        Args:
-            family: Sketch family of the frame's input, 0..15.
-            summarises: Whether tensors are summarised.
-        """
-
-    def end(self) -> int:
-        """Let go of what `begin` set up; return the time within the call that it took, ns."""
-        return 0
-
-    def read_times(self, inference: Carrier) -> LayerBlock | LaterLayers | None:
-        """Return the layers' spans where tensors are not summarised; None without times."""
-        return None
-
-    @abstractmethod
-    def read_layers(
-        self, recorder: TensorRecorder, inference: Carrier, family: int
-    ) -> LayerBlock | None:
-        """Summarise every layer's outputs into *recorder* and return the layers' spans."""
-
-    def read_metrics(self) -> Sequence[MetricRecord]:
-        """Return what else was measured, once the layers were read."""
-        return ()
-
-
-class TracedModel(ABC):
-    """An instrumented model, which knows its run.
-
-    It may be kept as an attribute of the model itself, and so must hold the model weakly:
-    in a cycle, a dropped model would keep its memory until the collector runs.
-
-    Args:
-        recorder: Takes what is recorded.
-    """
-
-    may_skip = False
-    """Whether what calls `trace_call` leaves out as many calls as *skip* says."""
-
-    def __init__(self, recorder: Recorder) -> None:
-        self.recorder = recorder
-        self.skip = 0
-        """Calls outside any frame that go untraced from here on, counted already."""
-        self.run: Run | None = None
-        self.graph: Graph | None = None
-        self._generation: object = None
-        self._announced = False
-        self._sites: Sequence[TensorSite] = ()
-
-    def __reduce__(self) -> tuple[type[None], tuple[()]]:
-        """Copy and pickle as None: a copied model is another one, and traces itself."""
-        return type(None), ()
-
-    @abstractmethod
-    def describe(self, run: Run) -> Graph | None:
-        """Fill in the model's identity in *run*; return its graph where it has one."""
-
-    def ensure_run(self) -> Run:
-        """Return the model's run in this process, opened at its first invocation."""
-        recorder, run = self.recorder, self.run
-        if run is None or self._generation is not recorder.generation:
-            with recorder.opening:
-                if self.run is None or self._generation is not recorder.generation:
-                    self._open_run(recorder)
-                run = self.run
-        assert run is not None
-        if not self._announced:
-            with guard("announce a run"):
-                recorder.begin_run(run, self.graph)
-                self._announced = True
-        return run
-
-    def _open_run(self, recorder: Recorder) -> None:
-        run = recorder.open_run()
-        with guard("describe a model"):
-            self.graph = self.describe(run)
-        self._announced = False
-        self.run, self._generation = run, recorder.generation
-
-    def rebind(self, recorder: Recorder) -> None:
-        """Record with *recorder* from here on: the next invocation opens a new run."""
-        self.recorder = recorder
-
-    def share_sites(self, sites: Sequence[TensorSite]) -> Sequence[TensorSite]:
-        """Return the list of an earlier execution if it is the same: exporters go by list."""
-        known = self._sites
-        if len(known) == len(sites) and all(a is b for a, b in zip(known, sites, strict=True)):
-            return known
-        self._sites = sites
-        return sites
 
 
 def trace_call(model: TracedModel, execution: Execution, call: Callable[[], Result]) -> Result:
@@ -483,16 +354,3 @@ class Inference:
         block = tensors.block()
         block.sites = self._model.share_sites(block.sites)
         record.tensors = block
-
-
-def input_id_from_arrays(arrays: Sequence[Array]) -> str:
-    """Return the hex XXH3-64 of the model input's bytes, inputs in the model's order."""
-    digest = xxhash.xxh3_64()
-    for array in arrays:
-        digest.update(tensor_bytes(array))
-    return digest.hexdigest()
-
-
-def layout_of(shape: Sequence[int]) -> str | None:
-    """Return ``nhwc`` for a rank that images have, None where the meaning is not known."""
-    return "nhwc" if len(shape) == 4 else None

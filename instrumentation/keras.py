@@ -15,8 +15,8 @@ from typing import Any
 from exray.schema.records import Graph, LayerBlock, Run
 
 from .capture import Array, Carrier, TensorRecorder
+from .execution import Execution, Seen
 from .guard import error_text, guard, log_once
-from .inference import Execution, Seen, TracedModel
 from .keras_graph import functional_of, keras_graph
 from .keras_identity import digest_of_model, digest_of_path, format_of
 from .keras_layers import LayerRecorder, Sites, Specs, arrays_from_tensors, model_inputs
@@ -25,6 +25,7 @@ from .keras_predict import Batch
 from .keras_shadow import predict_call, shadow_pass
 from .keras_tap import LayerCall, LayerTap
 from .recorder import Recorder
+from .traced_model import TracedModel
 
 MOST_KEPT_BYTES = 1024**3
 """Layer outputs of one eager call that may live at once. Unwatched, Keras frees each as

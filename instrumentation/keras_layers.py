@@ -8,7 +8,7 @@ import numpy as np
 from exray.schema.records import LAYER_ROW, LayerBlock, LayerSite, TensorSite
 
 from .capture import Array, Carrier, TensorRecorder, new_span_id_int
-from .inference import Seen, layout_of
+from .execution import Seen, layout_of
 from .keras_graph import OutputSpec, output_name
 from .keras_tap import LayerCall, flatten_tensors
 

@@ -7,22 +7,21 @@ up, and recorded without a frame that could be asked, entered or written to.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from exray.schema.identity import input_key, new_span_id, sketch_family
 from exray.schema.records import FrameRecord, InferenceRecord, Run
 
 from .activation import Surroundings
 from .capture import Carrier, span_id_int
+from .execution import Execution
 from .frames import RecordingFrame
 from .guard import guard
 from .level import Level
 from .process_usage import process_usage
+from .recorder import Recorder
 from .sampling import Choice, FrameCost, Rates
-
-if TYPE_CHECKING:
-    from .inference import Execution, TracedModel
-    from .recorder import Recorder
+from .traced_model import TracedModel
 
 Result = TypeVar("Result")
 
@@ -58,7 +57,7 @@ class Leaf:
     naming_ns: int
 
 
-def find_leaf(model: "TracedModel", execution: "Execution", turn: Rates | None) -> Leaf | None:
+def find_leaf(model: TracedModel, execution: Execution, turn: Rates | None) -> Leaf | None:
     """Name a call by its model input and say what becomes of it.
 
     Args:
@@ -84,7 +83,7 @@ def find_leaf(model: "TracedModel", execution: "Execution", turn: Rates | None) 
 
 
 def call_leaf(
-    model: "TracedModel", execution: "Execution", call: Callable[[], Result], leaf: Leaf
+    model: TracedModel, execution: Execution, call: Callable[[], Result], leaf: Leaf
 ) -> Result:
     """Run *call* as a frame at level `Level.LATENCY`; pass on what it returns or raises."""
     recorder = model.recorder
@@ -119,7 +118,7 @@ class _Frame:
         "model_start_ns",
     )
 
-    def __init__(self, recorder: "Recorder", leaf: Leaf) -> None:
+    def __init__(self, recorder: Recorder, leaf: Leaf) -> None:
         self._recorder, self._leaf = recorder, leaf
         self._generation = recorder.generation
         recorder.clock.follow_suspend()
@@ -131,7 +130,7 @@ class _Frame:
     def _is_open(self) -> bool:
         return self._recorder.open and self._generation is self._recorder.generation
 
-    def end(self, execution: "Execution") -> None:
+    def end(self, execution: Execution) -> None:
         """Record it; its model has just returned."""
         recorder, leaf, clock_ns = self._recorder, self._leaf, self._recorder.clock.monotonic_ns
         model_end_ns = clock_ns()
@@ -175,7 +174,7 @@ class _Frame:
         )
         self._count(overhead_ns, end_ns, is_typical=True)
 
-    def fail(self, execution: "Execution", error: BaseException) -> None:
+    def fail(self, execution: Execution, error: BaseException) -> None:
         """Record that its model raised *error*."""
         recorder, leaf = self._recorder, self._leaf
         end_ns = recorder.clock.monotonic_ns()

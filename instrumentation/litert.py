@@ -26,8 +26,8 @@ from exray.schema.records import (
 )
 
 from .capture import Array, Carrier, TensorRecorder, new_span_id_int
+from .execution import Execution, Seen, input_id_from_arrays, layout_of
 from .guard import guard, log_once
-from .inference import Execution, Seen, TracedModel, input_id_from_arrays, layout_of
 from .litert_identity import (
     UNKNOWN,
     ModelFile,
@@ -44,6 +44,7 @@ from .litert_shadow import Shadow
 from .probe import Mode, Recording
 from .recorder import Recorder
 from .tflite_file import TfliteTensor
+from .traced_model import TracedModel
 from .xnnpack_operators import extra_metrics
 
 MOST_SITES = 10_000

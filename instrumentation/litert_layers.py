@@ -12,8 +12,8 @@ from exray.schema.identity import new_span_ids
 from exray.schema.records import LAYER_ROW, LayerBlock, LayerSite, TensorSite
 
 from .capture import Carrier, TensorRecorder
+from .execution import layout_of
 from .graph import TfliteGraph, TfliteOutput
-from .inference import layout_of
 from .probe import Layout, Recording, Rows
 from .xnnpack_operators import match
 

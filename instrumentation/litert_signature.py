@@ -8,7 +8,7 @@ import numpy as np
 from exray.schema.records import LaterLayers, LayerBlock
 
 from .capture import Array, Carrier, TensorRecorder
-from .inference import Execution, Seen
+from .execution import Execution, Seen
 from .litert import Details, LiteRTModel
 
 

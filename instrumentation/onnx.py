@@ -24,7 +24,7 @@ from exray.schema.records import (
 
 from .capture import Array, Carrier, TensorRecorder, new_span_id_int
 from .environment import package_version
-from .inference import Execution, Seen, TracedModel
+from .execution import Execution, Seen
 from .litert_identity import UNKNOWN
 from .onnx_graph import OnnxPlace
 from .onnx_identity import (
@@ -37,6 +37,7 @@ from .onnx_identity import (
 from .onnx_profile import LayerTimes, OperatorProfile, ProfileTurns
 from .onnx_shadow import SessionMaker, TensorShadow
 from .recorder import Recorder
+from .traced_model import TracedModel
 from .xnnpack_operators import extra_metrics
 
 MOST_SITES = 10_000

@@ -9,9 +9,11 @@ import pytest
 from numpy.typing import NDArray
 
 from exray.instrumentation.capture import Carrier, TensorRecorder
-from exray.instrumentation.inference import Execution, Seen, TracedModel, trace_call
+from exray.instrumentation.execution import Execution, Seen
+from exray.instrumentation.inference import trace_call
 from exray.instrumentation.native_library import native_library
 from exray.instrumentation.recorder import Recorder
+from exray.instrumentation.traced_model import TracedModel
 from exray.schema.records import (
     FrameRecord,
     Graph,

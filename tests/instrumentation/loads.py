@@ -7,7 +7,8 @@ import numpy as np
 import exray
 from exray.instrumentation.capture import Carrier, TensorRecorder
 from exray.instrumentation.clock import Clock
-from exray.instrumentation.inference import Seen, trace_call
+from exray.instrumentation.execution import Seen
+from exray.instrumentation.inference import trace_call
 from exray.instrumentation.recorder import Recorder
 from exray.instrumentation.sampling import Rates, randomness
 from exray.schema.identity import input_key

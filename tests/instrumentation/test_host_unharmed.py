@@ -15,10 +15,10 @@ from exray.instrumentation.activation import ActiveSpan, Surroundings
 from exray.instrumentation.capture import TensorRecorder
 from exray.instrumentation.clock import Clock
 from exray.instrumentation.guard import forget_logged
-from exray.instrumentation.inference import TracedModel
 from exray.instrumentation.litert import LiteRTModel
 from exray.instrumentation.preserve_warning import without_preserve_warning
 from exray.instrumentation.recorder import Recorder
+from exray.instrumentation.traced_model import TracedModel
 from exray.schema import identity
 from exray.testing import MemorySink, recording
 

@@ -1,5 +1,4 @@
 import gc
-import pickle
 import weakref
 from collections.abc import Callable
 
@@ -10,7 +9,7 @@ import xxhash
 import exray
 from exray.instrumentation.capture import Carrier, span_id_int
 from exray.instrumentation.guard import forget_logged
-from exray.instrumentation.inference import Inference, input_id_from_arrays, layout_of, trace_call
+from exray.instrumentation.inference import Inference, trace_call
 from exray.instrumentation.recorder import Recorder
 from exray.schema.identity import input_key, sketch_family, tensor_hash
 from exray.schema.records import LAYER_ROW, SKETCH_SIZE, LayerBlock, MetricRecord, Quantization
@@ -292,18 +291,6 @@ def test_with_another_recorder_a_model_goes_on_in_another_run() -> None:
     assert first.frames[0].run.run_id != second.frames[0].run.run_id
 
 
-def test_frames_of_one_model_share_their_list_of_sites() -> None:
-    sink = MemorySink()
-    with recording(sink) as recorder:
-        model = FakeModel(recorder)
-        sites = [*model.read_inputs(), *model.read_outputs()]
-        model.share_sites([site for site, _ in sites])
-
-        shared = model.share_sites([site for site, _ in sites])
-
-    assert shared is model.share_sites([site for site, _ in sites])
-
-
 def test_an_execution_that_is_over_already_is_recorded_with_its_own_time() -> None:
     sink, clock = MemorySink(), TickingClock()
     with recording(sink, clock=clock) as recorder:
@@ -316,11 +303,6 @@ def test_an_execution_that_is_over_already_is_recorded_with_its_own_time() -> No
     (frame,) = sink.frames
     assert frame.start_ns == frame.inferences[0].start_ns == start_ns + clock.offset_ns
     assert frame.inferences[0].dur_ns == 500
-
-
-def test_a_tracer_copies_and_pickles_as_nothing() -> None:
-    with recording(MemorySink()) as recorder:
-        assert pickle.loads(pickle.dumps(FakeModel(recorder))) is None
 
 
 def test_an_execution_leaves_no_cycles_behind() -> None:
@@ -339,31 +321,6 @@ def test_an_execution_leaves_no_cycles_behind() -> None:
             assert gone() is None
         finally:
             gc.enable()
-
-
-def test_strings_are_named_by_their_text_not_by_where_they_lie() -> None:
-    first, second = (np.array([b"a" * n, b"b"], object) for n in (3, 3))
-
-    assert input_id_from_arrays([first]) == input_id_from_arrays([second])
-    assert input_id_from_arrays([first]) != input_id_from_arrays([np.array([b"c"], object)])
-
-
-def test_an_inputs_memory_layout_does_not_change_its_id() -> None:
-    value = np.arange(6, dtype=np.float32).reshape(2, 3)
-
-    assert input_id_from_arrays([np.asfortranarray(value)]) == input_id_from_arrays([value])
-
-
-def test_several_inputs_are_named_together_in_the_models_order() -> None:
-    first, second = np.zeros(1, np.float32), np.ones(1, np.float32)
-
-    assert input_id_from_arrays([first, second]) == xxhash.xxh3_64_hexdigest(
-        first.tobytes() + second.tobytes()
-    )
-
-
-def test_only_a_rank_that_images_have_has_a_layout() -> None:
-    assert [layout_of(shape) for shape in ((1, 8, 8, 3), (1, 5), ())] == ["nhwc", None, None]
 
 
 class TimedModel(FakeModel):

@@ -23,10 +23,10 @@ from exray.instrumentation import (
 )
 from exray.instrumentation import keras as keras_adapter
 from exray.instrumentation.guard import forget_logged
-from exray.instrumentation.inference import TracedModel
 from exray.instrumentation.keras import EagerExecution, KerasModel, PredictExecution
 from exray.instrumentation.keras_tap import LayerCall, LayerTap
 from exray.instrumentation.recorder import Recorder
+from exray.instrumentation.traced_model import TracedModel
 from exray.testing import MemorySink, recording
 
 from .builders import raising, seen_tensors

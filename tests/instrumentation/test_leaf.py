@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
-from exray.instrumentation.inference import input_id_from_arrays, trace_call
+from exray.instrumentation.execution import input_id_from_arrays
+from exray.instrumentation.inference import trace_call
 from exray.instrumentation.level import Level
 from exray.instrumentation.recorder import Recorder
 from exray.instrumentation.sampling import Rates

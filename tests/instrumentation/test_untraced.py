@@ -10,9 +10,9 @@ from opentelemetry import trace as otel_trace
 
 import exray
 from exray.instrumentation.current import open_frame
+from exray.instrumentation.execution import input_id_from_arrays
 from exray.instrumentation.frames import RecordingFrame, frame_in_progress
 from exray.instrumentation.guard import forget_logged
-from exray.instrumentation.inference import input_id_from_arrays
 from exray.instrumentation.level import Level
 from exray.instrumentation.recorder import UNTRACED_FRAMES, Recorder
 from exray.instrumentation.sampling import Rates, randomness
