@@ -14,7 +14,10 @@ app = typer.Typer()
 def collect(
     lake: Annotated[
         str | None,
-        typer.Option(help="Folder of the lake; made where there is none.", metavar="DIR"),
+        typer.Option(
+            help="Folder of the lake, or s3://BUCKET/PREFIX; made where there is none.",
+            metavar="DIR|URL",
+        ),
     ] = None,
     grpc: Annotated[
         str | None,

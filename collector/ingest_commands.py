@@ -25,9 +25,9 @@ def ingest(
             "OpenTelemetry Collector's file exporter writes), gzip or not; folders of spools."
         ),
     ],
-    lake: Annotated[Path, typer.Option(envvar="EXRAY_LAKE", help="Folder of the lake.")] = Path(
-        "lake"
-    ),
+    lake: Annotated[
+        Path, typer.Option(envvar="EXRAY_LAKE", help="Folder of the lake, or s3://BUCKET/PREFIX.")
+    ] = Path("lake"),
 ) -> int:
     """Add what OTLP files hold to a lake, however often: rows that a file gave before are left out."""
     from exray.lake import Lake
@@ -46,7 +46,7 @@ def ingest(
             found = ingest_file(path, opened, partial(_show, progress, total))
         print(
             f"{path}: {found.requests} requests, {found.spans} spans, "
-            f"{found.new_rows} new rows in {lake}"
+            f"{found.new_rows} new rows in {opened.place}"
         )
         for problem in found.problems[:SHOWN_PROBLEMS]:
             print(f"error: {path}, {problem}", file=sys.stderr)

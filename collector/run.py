@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 
 from exray.lake import Lake
-from exray.schema.errors import UsageError
+from exray.schema.errors import LakeUnreachableError, UsageError
 
 from .drain_process import DrainProcess
 from .own_metrics import OwnMetrics
@@ -44,7 +44,7 @@ def serve(
         msg = "no lake is named; give --lake DIR, or 'lake: DIR' in the file of --config"
         raise UsageError(msg)
     _log_to_stderr(settings.log_format)
-    Lake.open_or_create(settings.lake)
+    _prepare(settings.lake)
     collector = Collector(settings, on_step=on_step)
     drain = DrainProcess(settings.wal, settings.lake, drain_command)
     _watch(collector, drain)
@@ -67,6 +67,17 @@ def serve(
         drain.stop()
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def _prepare(lake: str) -> None:
+    """Make the lake, or say what is wrong with it before any request is taken.
+
+    A bucket that cannot be reached now may be later: requests wait in the log until then.
+    """
+    try:
+        Lake.open_or_create(lake)
+    except LakeUnreachableError as error:
+        logger.warning("%s; requests wait in the log until it can", error)
 
 
 def _on_signal(ended: threading.Event, number: int, frame: FrameType | None) -> None:

@@ -24,7 +24,9 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    lake: str | None = Field(default=None, description="Folder of the lake; must be given.")
+    lake: str | None = Field(
+        default=None, description="Folder of the lake, or s3://BUCKET/PREFIX; must be given."
+    )
     wal: Path = Field(
         default=Path("exray-wal"),
         description="Folder of the log, on a local disk; what is acknowledged is there.",

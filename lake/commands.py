@@ -9,7 +9,9 @@ app = typer.Typer()
 lake = typer.Typer(help="Look after the files of a lake.", no_args_is_help=True)
 app.add_typer(lake, name="lake")
 
-LakeArgument = Annotated[Path, typer.Argument(envvar="EXRAY_LAKE", help="Folder of the lake.")]
+LakeArgument = Annotated[
+    Path, typer.Argument(envvar="EXRAY_LAKE", help="Folder of the lake, or s3://BUCKET/PREFIX.")
+]
 DEFAULT_LAKE = Path("lake")
 
 
@@ -43,4 +45,4 @@ def compact(path: LakeArgument = DEFAULT_LAKE) -> None:
             done = opened.compact(state)
             before, after = before + done.files_before, after + done.files_after
             repeated += done.repeated_rows
-    print(f"{before} files of {path} rewritten as {after}; {repeated} repeated rows dropped")
+    print(f"{before} files of {opened.place} rewritten as {after}; {repeated} repeated rows dropped")

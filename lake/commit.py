@@ -18,8 +18,7 @@ from exray.schema.errors import CommitError, LakeError
 from .layout import file_name
 from .parquet import encode_parquet, row_count
 from .relay import open_log
-from .storage import LocalStorage
-from .typing import DataFile
+from .typing import DataFile, Storage
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,7 +31,7 @@ BACKOFF_S = 0.05
 
 
 def commit_table(
-    storage: LocalStorage, table: Table, rows: "pa.Table", *, writer: str, sequence: int
+    storage: Storage, table: Table, rows: "pa.Table", *, writer: str, sequence: int
 ) -> bool:
     """Add *rows* to *table*, unless *writer* has committed *sequence* or a later one already.
 
@@ -65,7 +64,7 @@ def commit_table(
             return True
         time.sleep(random.uniform(0, min(BACKOFF_S * 2**attempt, 1.0)))
     msg = (
-        f"table {table.name!r} of {str(storage.root)!r}: lost {MAX_TRIES} commits of writer "
+        f"table {table.name!r} of {storage.place!r}: lost {MAX_TRIES} commits of writer "
         f"{writer!r} to others under the same name. Give each process a writer id of its own."
     )
     raise CommitError(msg)
@@ -89,7 +88,7 @@ def _partitions(table: Table, rows: "pa.Table") -> "Iterator[tuple[dict[str, str
 
 
 def _write_file(
-    storage: LocalStorage, table: Table, rows: "pa.Table", values: dict[str, str], name: str
+    storage: Storage, table: Table, rows: "pa.Table", values: dict[str, str], name: str
 ) -> DataFile:
     """Write one file, or take the one that the same commit left when it was cut short."""
     content = encode_parquet(rows, table)

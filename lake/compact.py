@@ -23,8 +23,7 @@ from exray.schema.tables import TABLES
 from .delta import DeltaLog
 from .layout import file_name
 from .parquet import encode_parquet
-from .storage import LocalStorage
-from .typing import DataFile
+from .typing import DataFile, Storage
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -71,14 +70,14 @@ class Compacted:
     repeated_rows: int = 0
 
 
-def partition_states(storage: LocalStorage, tables: Sequence[str]) -> Iterator[PartitionState]:
+def partition_states(storage: Storage, tables: Sequence[str]) -> Iterator[PartitionState]:
     """Yield every partition of *tables*, newest snapshot, oldest date first.
 
     Raises:
         LakeError: A table's log is damaged.
     """
     for name in tables:
-        if not (storage.root / name / "_delta_log").is_dir():
+        if not storage.names(f"{name}/_delta_log"):
             continue
         log = DeltaLog(storage.uri(name), name)
         log.recorded_sequence("compact")
@@ -99,7 +98,7 @@ def _states(name: str, entries: Sequence[DataFile]) -> Iterator[PartitionState]:
         yield PartitionState(name, files[0].partition, files, taken if len(taken) > 1 else ())
 
 
-def compact_partition(storage: LocalStorage, state: PartitionState) -> Compacted:
+def compact_partition(storage: Storage, state: PartitionState) -> Compacted:
     """Rewrite the small files of a partition as one, if nobody else does so meanwhile.
 
     Raises:
@@ -145,7 +144,7 @@ def without_repetitions(rows: "pa.Table", table: Table) -> "pa.Table":
     return rows.take(first)
 
 
-def _read(storage: LocalStorage, table: Table, files: Sequence[DataFile]) -> "pa.Table":
+def _read(storage: Storage, table: Table, files: Sequence[DataFile]) -> "pa.Table":
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -153,7 +152,21 @@ def _read(storage: LocalStorage, table: Table, files: Sequence[DataFile]) -> "pa
     columns = [column.name for column in table.stored_columns]
     stored = pa.schema([schema.field(name) for name in columns])
     parts = [
-        pq.ParquetFile(storage.uri(f"{table.name}/{unquote(file.name)}")).read(columns)
+        pq.ParquetFile(_source(storage, f"{table.name}/{unquote(file.name)}")).read(columns)
         for file in files
     ]
     return pa.concat_tables([part.cast(stored) for part in parts])
+
+
+def _source(storage: Storage, name: str) -> Any:
+    """Return what Arrow reads a file from."""
+    import pyarrow as pa
+
+    content = storage.read(name)
+    if content is None:
+        msg = (
+            f"{storage.uri(name)!r} is missing, but the table's log names it. Restore it from a copy; "
+            "a vacuum of another program may have removed it."
+        )
+        raise LakeError(msg)
+    return pa.BufferReader(content)

@@ -21,6 +21,7 @@ from exray.schema.arrow import arrow_schema
 from exray.schema.errors import LakeError, MissingExtraError
 from exray.schema.tables import TABLES
 
+from .object_storage import DELTA_OPTIONS, SCHEME, explained
 from .storage import explain_os_errors, full_error, lake_error, sync_file
 from .typing import DataFile
 
@@ -36,7 +37,7 @@ class DeltaLog:
     """The log of the Delta table in *folder*, in this process.
 
     Args:
-        folder: The table's folder, absolute; made with the first row.
+        folder: The table's folder, absolute, or its URL; made with the first row.
         table_name: Table of the schema.
     """
 
@@ -44,6 +45,8 @@ class DeltaLog:
         if find_spec("deltalake") is None:  # a clear error here, not in the middle of a commit
             raise MissingExtraError("lake", "the lake")
         self._folder = folder
+        self._is_remote = folder.startswith(SCHEME)
+        self._options = DELTA_OPTIONS if self._is_remote else None
         self._table = TABLES[table_name]
         self._snapshot: DeltaTable | None = None
         self._synced: set[str] = set()
@@ -176,9 +179,10 @@ class DeltaLog:
         from deltalake.exceptions import DeltaError
 
         try:
-            if not DeltaTable.is_deltatable(self._folder):
+            if not self._is_there():
                 return []
-            actions = DeltaTable(self._folder).get_add_actions(flatten=True)
+            table = DeltaTable(self._folder, storage_options=self._options)
+            actions = table.get_add_actions(flatten=True)
         except (DeltaError, OSError) as error:
             raise self._explain(error) from error
         # The log's paths are URLs; file_uris() would encode the lake's own folder as well.
@@ -187,7 +191,7 @@ class DeltaLog:
     def _open(self) -> "DeltaTable":
         from deltalake import DeltaTable
 
-        snapshot = DeltaTable(self._folder)
+        snapshot = DeltaTable(self._folder, storage_options=self._options)
         if snapshot.schema() != _delta_schema(self._table.name):
             found = ", ".join(field.name for field in snapshot.schema().fields)
             msg = (
@@ -199,13 +203,13 @@ class DeltaLog:
 
     def _ensure_table(self) -> bool:
         """Make the table where there is none; True if it was made."""
-        from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError
         from deltalake.transaction import create_table_with_add_actions
 
-        if DeltaTable.is_deltatable(self._folder):
+        if self._is_there():
             return False
-        Path(self._folder).mkdir(exist_ok=True)
+        if not self._is_remote:
+            Path(self._folder).mkdir(exist_ok=True)
         try:
             create_table_with_add_actions(
                 self._folder,
@@ -214,13 +218,21 @@ class DeltaLog:
                 mode="ignore",
                 partition_by=list(self._table.partition),
                 configuration={"delta.checkpointInterval": str(CHECKPOINT_INTERVAL)},
+                storage_options=self._options,
             )
         except DeltaError:
-            if not DeltaTable.is_deltatable(self._folder):  # else another process was faster
+            if not self._is_there():  # else another process was faster
                 raise
         return True
 
+    def _is_there(self) -> bool:
+        from deltalake import DeltaTable
+
+        return DeltaTable.is_deltatable(self._folder, self._options)
+
     def _log_names(self) -> set[str]:
+        if self._is_remote:
+            return set()
         with explain_os_errors(Path(self._folder)):
             return {path.name for path in Path(self._folder, "_delta_log").iterdir()}
 
@@ -230,6 +242,8 @@ class DeltaLog:
         A power cut could leave an entry empty, which reads as a commit of nothing, or a
         pointer to a checkpoint that is not there.
         """
+        if self._is_remote:
+            return  # what a bucket has taken is on disk
         log = Path(self._folder, "_delta_log")
         with explain_os_errors(log):
             new = {name for name in self._log_names() - self._synced if "#" not in name}
@@ -241,6 +255,8 @@ class DeltaLog:
             sync_file(log)
 
     def _explain(self, error: Exception) -> LakeError:
+        if self._is_remote and isinstance(error, OSError):
+            return explained(error, self._folder)
         text = str(error).split("\n", 1)[0]  # the rest is a stack trace of delta-rs
         if "os error 28" in str(error) or "os error 122" in str(error):
             return full_error(Path(self._folder))

@@ -1,12 +1,11 @@
 """See what others commit to a lake, without reading logs that have not grown."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from .lake import COMMIT_ORDER
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from .lake import Lake
 
 NO_COMMIT = -1
@@ -53,20 +52,23 @@ class LakeFollower:
 
     def _position(self, table: str) -> int:
         """Return the number of the table's newest commit."""
-        log = self._lake.path / table / "_delta_log"
+        storage = self._lake.storage
         position = self._positions.get(table, NO_COMMIT)
-        if position == NO_COMMIT or not _commit_file(log, position).exists():
-            position = max(_commits(log), default=NO_COMMIT)
-        while _commit_file(log, position + 1).exists():
+        if position == NO_COMMIT or not storage.exists(_commit_file(table, position)):
+            position = max(_commits(storage.names(_log(table))), default=NO_COMMIT)
+        while storage.exists(_commit_file(table, position + 1)):
             position += 1
         return position
 
 
-def _commit_file(log: "Path", position: int) -> "Path":
-    return log / f"{position:020}.json"
+def _log(table: str) -> str:
+    return f"{table}/_delta_log"
 
 
-def _commits(log: "Path") -> list[int]:
-    if not log.is_dir():
-        return []
-    return [int(path.stem) for path in log.glob("*.json") if path.stem.isdigit()]
+def _commit_file(table: str, position: int) -> str:
+    return f"{_log(table)}/{position:020}.json"
+
+
+def _commits(names: Iterable[str]) -> list[int]:
+    stems = (name.removesuffix(".json") for name in names if name.endswith(".json"))
+    return [int(stem) for stem in stems if stem.isdigit()]

@@ -4,7 +4,7 @@ import os
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from exray.schema.errors import LakeError
 from exray.schema.tables import TABLES
@@ -14,6 +14,7 @@ from .compact import Compacted, PartitionState, compact_partition, partition_sta
 from .layout import LAYOUT_VERSION, check_marker, create_marker, storage_at
 from .relay import open_log
 from .storage import LocalStorage
+from .typing import Storage
 from .validate import check_origin, check_set
 
 if TYPE_CHECKING:
@@ -42,12 +43,22 @@ class Lake:
     kept, shared between threads and carried over a fork.
     """
 
-    def __init__(self, storage: LocalStorage) -> None:
+    def __init__(self, storage: Storage) -> None:
         self._storage = storage
+
+    @property
+    def storage(self) -> Storage:
+        """Where its bytes are."""
+        return self._storage
+
+    @property
+    def place(self) -> str:
+        """Its folder or URL, as messages name it."""
+        return self._storage.place
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Self:
-        """Open the lake in folder *path*.
+        """Open the lake in folder *path*, or at a URL ``s3://BUCKET/PREFIX``.
 
         Raises:
             LakeError: *path* is no lake, a damaged one, or one of a newer exray.
@@ -58,7 +69,7 @@ class Lake:
 
     @classmethod
     def open_or_create(cls, path: str | os.PathLike[str]) -> Self:
-        """Open the lake in folder *path*, or start one in a new or empty folder.
+        """Open the lake in folder *path* or at a URL; start one where there is nothing.
 
         Raises:
             LakeError: *path* holds something else, or cannot be written.
@@ -79,8 +90,18 @@ class Lake:
 
     @property
     def path(self) -> Path:
-        """The lake's folder, absolute."""
-        return self._storage.root
+        """The lake's folder, absolute.
+
+        Raises:
+            LakeError: It is in a bucket.
+        """
+        if isinstance(self._storage, LocalStorage):
+            return self._storage.root
+        msg = (
+            f"this needs a lake in a folder of this machine, and {self.place!r} is in a bucket: "
+            "there, 'exray collect' and 'exray ingest' write, and queries and reports read"
+        )
+        raise LakeError(msg)
 
     def commit(
         self,
@@ -128,7 +149,7 @@ class Lake:
         self.commit(tables, writer=uuid.uuid4().hex, sequence=0)
 
     def files(self, table: str) -> list[str]:
-        """Return the Parquet files of the table's newest snapshot, as absolute paths.
+        """Return the Parquet files of the table's newest snapshot, as absolute paths or URLs.
 
         Raises:
             LakeError: There is no such table in the schema, or its log is damaged.
@@ -138,6 +159,18 @@ class Lake:
             raise LakeError(msg)
         log = open_log(self._storage.uri(table), table)
         return [self._storage.uri(f"{table}/{name}") for name in log.active_files()]
+
+    def source(self, path: str) -> Any:
+        """Return what Arrow reads one of `files` from: the path itself, or a bucket's content.
+
+        Raises:
+            LakeError: It cannot be read.
+        """
+        if isinstance(self._storage, LocalStorage):
+            return path
+        import pyarrow as pa
+
+        return pa.BufferReader(self._storage.read(path.removeprefix(f"{self.place}/")) or b"")
 
     def partitions(self) -> list[PartitionState]:
         """Return all partitions, with the files that a compaction would rewrite.

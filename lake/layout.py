@@ -7,6 +7,8 @@
     lake/runs/<writer>-<sequence>.parquet
     lake/frames/role=edge/dt=2026-01-31/<writer>-<sequence>.parquet
     lake/_tensors/...                           whole tensors, see tensors.py
+
+A lake in a bucket has the same, but for the tensors.
 """
 
 import contextlib
@@ -19,7 +21,9 @@ from urllib.parse import quote, unquote
 
 from exray.schema.errors import LakeError
 
+from .object_storage import SCHEME, ObjectStorage
 from .storage import SCRATCH, LocalStorage
+from .typing import Storage
 
 MARKER = "exray-lake.json"
 """File at a lake's root that says it is one."""
@@ -34,14 +38,21 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 """Beginning of a URL, also of one that went through `pathlib.Path`, which joins slashes."""
 
 
-def storage_at(path: str | Path) -> LocalStorage:
+def storage_at(path: str | Path) -> Storage:
     """Return the storage that *path* names.
 
     Raises:
-        LakeError: *path* is a URL, or a folder that delta-rs would mistake for another.
+        LakeError: *path* is a URL of another scheme than s3, or a folder that delta-rs would
+            mistake for another.
+        MissingExtraError: It is in a bucket, and the libraries for that are not installed.
     """
     if _URL.match(str(path)):
-        msg = f"{str(path)!r} is a URL, which is not supported here yet; a lake is a local folder. Pass a path such as './lake'."
+        if str(path).startswith(SCHEME.rstrip("/")):
+            return ObjectStorage(str(path))
+        msg = (
+            f"{str(path)!r} is a URL of a kind that is not supported; a lake is a local folder, such as "
+            "'./lake', or s3://BUCKET/PREFIX."
+        )
         raise LakeError(msg)
     storage = LocalStorage(Path(path))
     if unquote(str(storage.root)) != str(storage.root):
@@ -53,7 +64,7 @@ def storage_at(path: str | Path) -> LocalStorage:
     return storage
 
 
-def check_marker(storage: LocalStorage) -> int:
+def check_marker(storage: Storage) -> int:
     """Check that *storage* holds a lake that this version of exray can use.
 
     Returns:
@@ -62,8 +73,8 @@ def check_marker(storage: LocalStorage) -> int:
     Raises:
         LakeError: There is none, its marker is damaged, or a newer exray made it.
     """
-    root = str(storage.root)
-    if not storage.root.is_dir():
+    root = storage.place
+    if isinstance(storage, LocalStorage) and not storage.root.is_dir():
         found = "a file" if storage.root.exists() else "nothing there"
         msg = (
             f"{root!r} is not a lake: expected a folder with {MARKER!r}, found {found}. Name an "
@@ -87,15 +98,14 @@ def check_marker(storage: LocalStorage) -> int:
     return version
 
 
-def create_marker(storage: LocalStorage) -> None:
-    """Make *storage*'s folder a lake; several processes may do so at once.
+def create_marker(storage: Storage) -> None:
+    """Make *storage* a lake; several processes may do so at once.
 
     Raises:
         LakeError: A file stands there, or a folder that holds something else.
     """
-    if storage.root.is_dir() and storage.is_empty():
-        pass
-    elif storage.root.exists():
+    is_file = isinstance(storage, LocalStorage) and storage.root.is_file()
+    if is_file or not storage.is_empty():
         check_marker(storage)
         return
     marker = {"format": "exray-lake", "version": LAYOUT_VERSION}

@@ -1,7 +1,7 @@
 """Bytes of a lake on a local file system: whole files, durable, never overwritten.
 
-Everything that the lake writes itself goes through `LocalStorage`; an object store
-would be another class with the same methods. Only the Delta log is written elsewhere,
+Everything that the lake writes itself goes through `LocalStorage`, or through the class of
+the same methods for buckets (``object_storage.py``). Only the Delta log is written elsewhere,
 by `deltalake` (see ``delta.py``).
 """
 
@@ -35,9 +35,26 @@ class LocalStorage:
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
 
+    @property
+    def place(self) -> str:
+        """The root, as messages name it."""
+        return str(self.root)
+
     def uri(self, name: str) -> str:
         """Return where *name* stands, in the form that engines read."""
         return str(self.root / name)
+
+    def exists(self, name: str) -> bool:
+        """Tell whether there is a file *name*."""
+        return (self.root / name).exists()
+
+    def names(self, folder: str) -> list[str]:
+        """Return the names of the files in *folder*, none where it is missing."""
+        with explain_os_errors(self.root / folder):
+            try:
+                return [path.name for path in (self.root / folder).iterdir()]
+            except FileNotFoundError:
+                return []
 
     def read(self, name: str) -> bytes | None:
         """Return the content of *name*, or None where there is no such file."""

@@ -22,6 +22,43 @@ class DataFile:
     partition: Mapping[str, str]
 
 
+class Storage(Protocol):
+    """Where a lake's bytes are: whole files under names relative to its root, never overwritten."""
+
+    @property
+    def place(self) -> str:
+        """The root, as messages name it."""
+        ...
+
+    def uri(self, name: str) -> str:
+        """Return where *name* stands, in the form that engines read."""
+        ...
+
+    def read(self, name: str) -> bytes | None:
+        """Return the content of *name*, or None where there is no such file."""
+        ...
+
+    def exists(self, name: str) -> bool:
+        """Tell whether there is a file *name*."""
+        ...
+
+    def names(self, folder: str) -> list[str]:
+        """Return the names of the files in *folder*, none where it is missing."""
+        ...
+
+    def is_empty(self) -> bool:
+        """Tell whether the root is missing or holds nothing but what is hidden."""
+        ...
+
+    def publish(self, name: str, content: memoryview) -> bool:
+        """Make *content* visible under *name*, whole and durable; False if *name* existed."""
+        ...
+
+    def sweep(self) -> None:
+        """Get the root ready for a writer, or raise a `LakeError` that says why it is none."""
+        ...
+
+
 class TableLog(Protocol):
     """The Delta log of one table: which files are in it, and who wrote what.
 

@@ -116,11 +116,24 @@ def show_files(
         are_old: Some may lack columns, which read as NULL then. To find out, DuckDB opens
             each of them beforehand.
     """
+    if any(path.startswith("s3://") for paths in files.values() for path in paths):
+        _reach_buckets(connection)
     for name, paths in files.items():
         source = _parquet_source(TABLES[name], paths)
         if are_old and paths:
             source = _widened_source(TABLES[name], source)
         connection.execute(_raw_view(TABLES[name], source))
+
+
+def _reach_buckets(connection: "duckdb.DuckDBPyConnection") -> None:
+    """Let a connection read URLs of buckets; its own extension for that would be a download."""
+    if "s3" in connection.list_filesystems():
+        return
+    try:
+        from obstore.fsspec import FsspecStore
+    except ImportError as error:
+        raise MissingExtraError("s3", "a lake in a bucket") from error
+    connection.register_filesystem(FsspecStore("s3"))
 
 
 def show_tables(connection: "duckdb.DuckDBPyConnection", tables: "Mapping[str, pa.Table]") -> None:

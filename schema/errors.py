@@ -14,6 +14,7 @@
     │   └── LogFullError      no space left
     └── LakeError             the lake: not a lake, damaged, unwritable
         ├── LakeFullError     no space left
+        ├── LakeUnreachableError  its bucket does not answer
         └── CommitError       a commit that lost its race too often
 
 A message says what happened and to what, what was expected and found, and the fix.
@@ -80,6 +81,10 @@ class LakeError(ExrayError):
 
 class LakeFullError(LakeError):
     """There is no space left for the lake."""
+
+
+class LakeUnreachableError(LakeError):
+    """The bucket of a lake does not answer; later it may."""
 
 
 class CommitError(LakeError):

@@ -26,7 +26,7 @@ class PresentRows:
         for name in TABLES:
             paths = [p for p in lake.files(name) if Path(p).name.startswith(writer)]
             if paths:
-                self._keys[name] = _key_texts(_read(paths, TABLES[name].key))
+                self._keys[name] = _key_texts(_read(lake, paths, TABLES[name].key))
 
     def without(self, tables: "dict[str, pa.Table]") -> "dict[str, pa.Table]":
         """Return the rows that are not there yet."""
@@ -44,11 +44,12 @@ class PresentRows:
         return left
 
 
-def _read(paths: list[str], columns: tuple[str, ...]) -> "pa.Table":
+def _read(lake: Lake, paths: list[str], columns: tuple[str, ...]) -> "pa.Table":
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    return pa.concat_tables([pq.ParquetFile(path).read(list(columns)) for path in paths])
+    files = (pq.ParquetFile(lake.source(path)) for path in paths)
+    return pa.concat_tables([file.read(list(columns)) for file in files])
 
 
 def _key_texts(keys: "pa.Table") -> Any:
