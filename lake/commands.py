@@ -1,5 +1,7 @@
 """``exray lake``: what a lake holds, and the upkeep of its files."""
 
+import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -34,15 +36,39 @@ def info(path: LakeArgument = DEFAULT_LAKE) -> None:
 
 
 @lake.command()
-def compact(path: LakeArgument = DEFAULT_LAKE) -> None:
-    """Rewrite small files as one for each partition, sorted, and each row once."""
+def compact(
+    path: LakeArgument = DEFAULT_LAKE,
+    keep_days: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Days for which replaced files stay on disk, for who still reads them.",
+            metavar="DAYS",
+        ),
+    ] = 7,
+) -> None:
+    """Rewrite small files as one for each partition, sorted, and each row once.
+
+    Rows that came again under a later date are dropped there. Files that were replaced more
+    than --keep-days ago are deleted, and so is what killed writers left.
+    """
+    from .compact import Compacted
     from .lake import Lake
 
     opened = Lake.open(path)
-    before = after = repeated = 0
-    for state in opened.partitions():
-        if state.small:
-            done = opened.compact(state)
-            before, after = before + done.files_before, after + done.files_after
-            repeated += done.repeated_rows
-    print(f"{before} files of {opened.place} rewritten as {after}; {repeated} repeated rows dropped")
+    due = [state for state in opened.partitions() if state.small]
+    done: list[Compacted] = []
+    shown = sys.stderr.isatty()
+    with (
+        typer.progressbar(due, label="compacting", file=sys.stderr)
+        if shown
+        else nullcontext(due) as bar
+    ):
+        for state in bar:
+            done.append(opened.compact(state))
+    removed = opened.remove_unused(keep_days * 24)
+    print(
+        f"{sum(one.files_before for one in done)} files of {opened.place} rewritten as "
+        f"{sum(one.files_after for one in done)}; {sum(one.repeated_rows for one in done)} repeated "
+        f"rows dropped; {removed} old files deleted"
+    )

@@ -1,9 +1,9 @@
 """Small files of a partition rewritten as one: sorted, and each row once.
 
 Writers leave a file for each commit, and where a row was sent again long after it first came,
-the row twice. A rewrite reads the small files of one partition, drops repeated keys, sorts
-and commits one file in their place. Readers of an older snapshot keep the old files, which
-stay on disk until Delta's ``vacuum``.
+the row twice, also under two dates. A rewrite reads the small files of one partition, drops
+keys that repeat or stand under an earlier date, sorts and commits one file in their place.
+Readers of an older snapshot keep the old files, which `remove_unused` deletes days later.
 """
 
 # pyarrow's stubs leave many types open, which pyright strict reports on every use:
@@ -13,7 +13,6 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 from exray.schema.arrow import arrow_schema
 from exray.schema.columns import Table
@@ -21,6 +20,7 @@ from exray.schema.errors import LakeError
 from exray.schema.tables import TABLES
 
 from .delta import DeltaLog
+from .keys import key_texts
 from .layout import file_name
 from .parquet import encode_parquet
 from .typing import DataFile, Storage
@@ -38,6 +38,14 @@ NEWEST = {"runs": "recorded_ns", "alignments": "recorded_ns"}
 """Tables of which a repeated key is a correction, and the column that says the newest."""
 
 
+REWRITTEN = "compact-"
+"""What the names of files begin with that a compaction wrote."""
+
+WRITER = "compact"
+"""All compactions of a table commit under one name, so of two at once one counts: each decides
+which of two copies of a row stays, and both might drop the other's."""
+
+
 @dataclass(frozen=True, slots=True)
 class PartitionState:
     """What of a partition is not compacted.
@@ -46,7 +54,8 @@ class PartitionState:
         table: Its table.
         partition: Its values.
         files: All its files.
-        small: Those that a compaction would rewrite, none if fewer than two.
+        small: Those that a compaction would rewrite: what it has not seen yet, and what it
+            has, where that is small.
     """
 
     table: str
@@ -89,42 +98,127 @@ def _states(name: str, entries: Sequence[DataFile]) -> Iterator[PartitionState]:
     for entry in entries:
         found.setdefault(tuple(entry.partition.values()), []).append(entry)
     for _, files in sorted(found.items()):
-        small = sorted((f for f in files if f.size_bytes < SMALL_BYTES), key=lambda f: f.name)
+        small = [file for file in files if not _is_rewritten(file) or file.size_bytes < SMALL_BYTES]
         taken: list[DataFile] = []
-        for file in small:
-            if sum(f.size_bytes for f in taken) + file.size_bytes > REWRITE_BYTES:
+        for file in sorted(small, key=lambda file: (_is_rewritten(file), file.name)):
+            if taken and sum(f.size_bytes for f in taken) + file.size_bytes > REWRITE_BYTES:
                 break
             taken.append(file)
-        yield PartitionState(name, files[0].partition, files, taken if len(taken) > 1 else ())
+        is_done = len(taken) < 2 and all(map(_is_rewritten, taken))
+        yield PartitionState(name, files[0].partition, files, () if is_done else taken)
+
+
+def _is_rewritten(file: DataFile) -> bool:
+    return file.name.rpartition("/")[2].startswith(REWRITTEN)
 
 
 def compact_partition(storage: Storage, state: PartitionState) -> Compacted:
-    """Rewrite the small files of a partition as one, if nobody else does so meanwhile.
+    """Rewrite files of a partition as one, if nobody else compacts the table meanwhile.
 
     Raises:
         LakeError: The lake cannot be read or written.
     """
     table = TABLES[state.table]
     log = DeltaLog(storage.uri(table.name), table.name)
-    writer = "compact-" + "-".join(state.partition.values() or ("all",))
-    recorded = log.recorded_sequence(writer)
+    recorded = log.recorded_sequence(WRITER)
     sequence = 0 if recorded is None else recorded + 1
     # What this snapshot holds counts: another compaction may have been here since.
     present = {entry.name: entry for entry in log.entries()}
-    small = [present[file.name] for file in state.small if file.name in present]
-    if len(small) < 2:
+    small = [present.pop(file.name) for file in state.small if file.name in present]
+    if not small or (len(small) < 2 and _is_rewritten(small[0])):
         return Compacted()
     rows = _read(storage, table, small)
     kept = without_repetitions(rows, table)
-    name = file_name(f"compact-{uuid.uuid4().hex}", sequence, state.partition)
-    content = encode_parquet(kept, table)
+    others = [file for file in present.values() if _decides(file, state.partition)]
+    kept = _without_those_of(storage, table, kept, others)
+    files = _write(storage, table, kept, state.partition, sequence)
+    if not log.replace(files, small, WRITER, sequence):
+        return Compacted()  # the other one's file stands; ours is named by no log
+    return Compacted(len(small), len(files), rows.num_rows - kept.num_rows)
+
+
+def _decides(file: DataFile, partition: Mapping[str, str]) -> bool:
+    """Tell whether a row stays in *file* and leaves *partition*, should it stand in both.
+
+    It stays where it came first, unless the later one has been compacted already.
+    """
+    mine, other = dict(partition), dict(file.partition)
+    mine_dt, other_dt = mine.pop("dt", None), other.pop("dt", None)
+    if mine != other or mine_dt is None or other_dt is None:
+        return False
+    return other_dt < mine_dt or _is_rewritten(file)
+
+
+def _without_those_of(
+    storage: Storage, table: Table, rows: "pa.Table", files: Sequence[DataFile]
+) -> "pa.Table":
+    """Return *rows* without those whose key stands in one of *files*."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    untyped: Any = pc
+    time = next((c.name for c in table.stored_columns if c.name in ("start_ns", "time_ns")), None)
+    for file in files:
+        if not rows.num_rows or time is None:
+            break
+        span = untyped.min_max(rows.column(time)).as_py()
+        parquet: Any = pq.ParquetFile(storage.open(f"{table.name}/{file.name}"))
+        groups = _groups_within(parquet, time, span["min"], span["max"])
+        if not groups:
+            continue
+        there = key_texts(parquet.read_row_groups(groups, list(table.key)).select(list(table.key)))
+        repeated = untyped.is_in(key_texts(rows.select(list(table.key))), there)
+        rows = rows.filter(untyped.invert(repeated))
+    return rows
+
+
+def _groups_within(parquet: Any, column: str, low: int, high: int) -> list[int]:
+    """Return the row groups that may hold rows of a time: copies of a row have the same."""
+    metadata = parquet.metadata
+    at = [parquet.schema.column(n).path for n in range(metadata.num_columns)].index(column)
+    found: list[int] = []
+    for group in range(parquet.num_row_groups):
+        known = metadata.row_group(group).column(at).statistics
+        if known is None or not known.has_min_max or (known.min <= high and low <= known.max):
+            found.append(group)
+    return found
+
+
+def _write(
+    storage: Storage, table: Table, rows: "pa.Table", partition: Mapping[str, str], sequence: int
+) -> list[DataFile]:
+    """Write the rows, if there are any, as one file."""
+    if not rows.num_rows:
+        return []
+    name = file_name(f"{REWRITTEN}{uuid.uuid4().hex}", sequence, partition)
+    content = encode_parquet(rows, table)
     if not storage.publish(f"{table.name}/{name}", content):
         msg = f"{storage.uri(name)!r} is there already, under a name made by chance"
         raise LakeError(msg)
-    file = DataFile(name, content.nbytes, kept.num_rows, dict(state.partition))
-    if not log.replace(file, small, writer, sequence):
-        return Compacted()  # the other one's file stands; ours is named by no log
-    return Compacted(len(small), 1, rows.num_rows - kept.num_rows)
+    return [DataFile(name, content.nbytes, rows.num_rows, dict(partition))]
+
+
+def remove_unused(storage: Storage, tables: Sequence[str], keep_hours: int) -> int:
+    """Delete the files that compactions have replaced, and what killed writers left.
+
+    Args:
+        storage: The lake's files.
+        tables: Where to look.
+        keep_hours: Files replaced or written since stay.
+
+    Returns:
+        How many were deleted.
+
+    Raises:
+        LakeError: The lake cannot be read or written.
+    """
+    removed = 0
+    for name in tables:
+        if storage.names(f"{name}/_delta_log"):
+            log = DeltaLog(storage.uri(name), name)
+            log.recorded_sequence(WRITER)
+            removed += log.remove_unused(keep_hours)
+    return removed
 
 
 def without_repetitions(rows: "pa.Table", table: Table) -> "pa.Table":
@@ -152,7 +246,7 @@ def _read(storage: Storage, table: Table, files: Sequence[DataFile]) -> "pa.Tabl
     columns = [column.name for column in table.stored_columns]
     stored = pa.schema([schema.field(name) for name in columns])
     parts = [
-        pq.ParquetFile(_source(storage, f"{table.name}/{unquote(file.name)}")).read(columns)
+        pq.ParquetFile(_source(storage, f"{table.name}/{file.name}")).read(columns)
         for file in files
     ]
     return pa.concat_tables([part.cast(stored) for part in parts])

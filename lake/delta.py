@@ -99,7 +99,7 @@ class DeltaLog:
         return True
 
     def entries(self) -> list[DataFile]:
-        """Return the files of the snapshot opened last; their names are as the log spells them.
+        """Return the files of the snapshot opened last.
 
         Raises:
             LakeError: There is none, or the log is damaged.
@@ -115,14 +115,20 @@ class DeltaLog:
         read = ("path", "size_bytes", "num_records", *(f"partition.{key}" for key in keys))
         rows = zip(*(actions.column(name).to_pylist() for name in read), strict=True)
         return [
-            DataFile(str(path), int(size), int(count or 0), dict(zip(keys, values, strict=True)))
+            DataFile(
+                unquote(str(path)), int(size), int(count or 0), dict(zip(keys, values, strict=True))
+            )
             for path, size, count, *values in rows
         ]
 
     def replace(
-        self, file: DataFile, removed: Sequence[DataFile], writer: str, sequence: int
+        self,
+        files: Sequence[DataFile],
+        removed: Sequence[DataFile],
+        writer: str,
+        sequence: int,
     ) -> bool:
-        """Let *file* stand for the *removed* ones, in the snapshot opened last.
+        """Let *files* stand for the *removed* ones, in the snapshot opened last.
 
         To Delta this is an append, which would not fail if another process has removed the
         same files meanwhile: only that all who remove use one *writer* makes it fail.
@@ -150,7 +156,7 @@ class DeltaLog:
         ]
         try:
             self._opened().create_write_transaction(
-                [_add_action(file), *gone],
+                [*map(_add_action, files), *gone],
                 "append",
                 _delta_schema(self._table.name),
                 partition_by=list(self._table.partition),
@@ -166,6 +172,39 @@ class DeltaLog:
             self._snapshot = None
         self._sync_log()
         return True
+
+    def remove_unused(self, keep_hours: int) -> int:
+        """Delete files that the snapshot opened last does not name; return how many.
+
+        Args:
+            keep_hours: What was replaced since stays, for readers of an older snapshot, and
+                so does what was written since, which a writer may be about to name.
+
+        Raises:
+            LakeError: The folder cannot be read or written.
+        """
+        from deltalake.exceptions import DeltaError
+
+        snapshot = self._opened()
+        live = {file.name for file in self.entries()}
+        try:
+            for dry_run in (True, False):
+                gone = snapshot.vacuum(
+                    keep_hours, dry_run=dry_run, enforce_retention_duration=False, full=True
+                )
+                in_use = live.intersection(map(unquote, gone))
+                if in_use:  # a mistake of ours or of delta-rs, which would lose rows
+                    msg = (
+                        f"{len(in_use)} files of {self._folder!r} are in use and marked as replaced, "
+                        f"such as {min(in_use)!r}; nothing of this table is deleted. Compact it again"
+                    )
+                    raise LakeError(msg)
+        except (DeltaError, OSError) as error:
+            raise self._explain(error) from error
+        finally:
+            self._snapshot = None
+        self._sync_log()
+        return len(gone)
 
     def _opened(self) -> "DeltaTable":
         if self._snapshot is None:

@@ -10,7 +10,13 @@ from exray.schema.errors import LakeError
 from exray.schema.tables import TABLES
 
 from .commit import commit_table
-from .compact import Compacted, PartitionState, compact_partition, partition_states
+from .compact import (
+    Compacted,
+    PartitionState,
+    compact_partition,
+    partition_states,
+    remove_unused,
+)
 from .layout import LAYOUT_VERSION, check_marker, create_marker, storage_at
 from .relay import open_log
 from .storage import LocalStorage
@@ -183,10 +189,24 @@ class Lake:
     def compact(self, state: PartitionState) -> Compacted:
         """Rewrite the small files of one partition as one file, each row once.
 
+        A row that an earlier date has too is dropped; of two compactions of a table at once
+        one does nothing.
+
         Raises:
             LakeError: The lake cannot be read or written.
         """
         return compact_partition(self._storage, state)
+
+    def remove_unused(self, keep_hours: int) -> int:
+        """Delete files that no snapshot of the last hours needs; return how many.
+
+        Args:
+            keep_hours: Files replaced or written since stay.
+
+        Raises:
+            LakeError: The lake cannot be read or written.
+        """
+        return remove_unused(self._storage, COMMIT_ORDER, keep_hours)
 
     def snapshot(self) -> dict[str, list[str]]:
         """Return the files of every table such that each frame's other rows are among them.

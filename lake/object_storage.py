@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from exray.schema.errors import LakeError, LakeUnreachableError, MissingExtraError
 
@@ -93,6 +93,13 @@ class ObjectStorage:
             except FileNotFoundError as error:
                 self._check_bucket(error)
                 return None
+
+    def open(self, name: str) -> Any:
+        """Return what Arrow reads *name* from, a part at a time."""
+        import obstore
+
+        with self._explained(name):
+            return obstore.open_reader(self._store, name)
 
     def exists(self, name: str) -> bool:
         """Tell whether there is an object *name*."""

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from exray.schema.errors import LakeError, LakeFullError
 
@@ -43,6 +44,10 @@ class LocalStorage:
     def uri(self, name: str) -> str:
         """Return where *name* stands, in the form that engines read."""
         return str(self.root / name)
+
+    def open(self, name: str) -> Any:
+        """Return what Arrow reads *name* from, a part at a time."""
+        return self.uri(name)
 
     def exists(self, name: str) -> bool:
         """Tell whether there is a file *name*."""
@@ -93,6 +98,7 @@ class LocalStorage:
                 write_synced(scratch, content)
                 os.link(scratch, target)
             except FileExistsError:
+                os.utime(target)  # it is about to be named: no clean-up may take it for old
                 return False
             finally:
                 scratch.unlink(missing_ok=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,10 @@ class Storage(Protocol):
 
     def read(self, name: str) -> bytes | None:
         """Return the content of *name*, or None where there is no such file."""
+        ...
+
+    def open(self, name: str) -> Any:
+        """Return what Arrow reads *name* from, a part at a time."""
         ...
 
     def exists(self, name: str) -> bool:

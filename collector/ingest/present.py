@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exray.lake import Lake
+from exray.lake.keys import key_texts
 from exray.schema.tables import TABLES
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class PresentRows:
         for name in TABLES:
             paths = [p for p in lake.files(name) if Path(p).name.startswith(writer)]
             if paths:
-                self._keys[name] = _key_texts(_read(lake, paths, TABLES[name].key))
+                self._keys[name] = key_texts(_read(lake, paths, TABLES[name].key))
 
     def without(self, tables: "dict[str, pa.Table]") -> "dict[str, pa.Table]":
         """Return the rows that are not there yet."""
@@ -39,7 +40,7 @@ class PresentRows:
             if known is None or not table.num_rows:
                 left[name] = table
                 continue
-            is_known = untyped.is_in(_key_texts(table.select(list(TABLES[name].key))), known)
+            is_known = untyped.is_in(key_texts(table.select(list(TABLES[name].key))), known)
             left[name] = table.filter(untyped.invert(is_known))
         return left
 
@@ -50,18 +51,3 @@ def _read(lake: Lake, paths: list[str], columns: tuple[str, ...]) -> "pa.Table":
 
     files = (pq.ParquetFile(lake.source(path)) for path in paths)
     return pa.concat_tables([file.read(list(columns)) for file in files])
-
-
-def _key_texts(keys: "pa.Table") -> Any:
-    """Return each row's key as one value."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    untyped: Any = pc
-    parts = [
-        column if pa.types.is_fixed_size_binary(column.type) else column.cast(pa.string())
-        for column in keys.columns
-    ]
-    binary: list[Any] = [part.cast(pa.binary()) for part in parts]
-    joined = untyped.binary_join_element_wise(*binary, b"\0") if len(binary) > 1 else binary[0]
-    return joined.combine_chunks()
