@@ -76,7 +76,7 @@ def diagnose(
         return interruptible(work)
     except duckdb.Error as error:
         told = str(error).split("\n", 1)[0]
-        msg = f"lake '{lake.place}' cannot be read: {told}. Restore the file from a copy."
+        msg = f"lake '{lake.path}' cannot be read: {told}. Restore the file from a copy."
         raise LakeError(msg) from error
 
 
