@@ -44,7 +44,7 @@ def examine_lake(path: Path) -> Iterator[Finding]:
     from exray.lake import Lake
     from exray.queries import connect
 
-    from .rollup import stale_groups
+    from .rollup import stale_cohorts
 
     try:
         lake = Lake.open(path)
@@ -58,7 +58,7 @@ def examine_lake(path: Path) -> Iterator[Finding]:
             yield Finding("lake", False, f"{path} holds no runs yet. Record one: exray run")
             return
         yield Finding("lake", True, f"{path}: {runs} runs")
-        stale = len(stale_groups(connection))
+        stale = stale_cohorts(connection)
         yield (
             Finding("rollups", True, "up to date")
             if not stale

@@ -7,13 +7,16 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from exray.grafana.rollup import refresh, stale_groups
+from exray.grafana.rollup import refresh, stale_cohorts
 from exray.lake import Lake
 from exray.queries import connect
 from exray.queries.interrupt import Watch
 from exray.schema.arrow import arrow_schema
 
 from .fleets import FLEET, faulty, make_fleet
+
+SOME = 250
+"""Rows of layers in a batch, of which the small fleet takes two."""
 
 OF_PI5 = "build = '1.3.0' AND device = 'pi5'"
 
@@ -97,14 +100,11 @@ def test_nothing_new_is_nothing_to_do(small: Lake) -> None:
 
 def test_frames_that_came_later_are_rolled_up_and_the_newest_row_counts(small: Lake) -> None:
     with closing(connect(small)) as connection:
-        table = connection.sql(
-            "SELECT * REPLACE (start_ns + 1 AS start_ns, from_hex('ff' || substr(hex(trace_id), 3))"
-            " AS trace_id) FROM _frames WHERE build = '1.1.0'"
-        ).to_arrow_table()
         before = rows(connection, "SELECT sum(frames) FROM build_trend WHERE build = '1.1.0'")
-    small.append({"frames": table.cast(arrow_schema("frames"))})
+    add_frames(small, "1.1.0")
     with closing(connect(small)) as connection:
-        assert {group.values["build"] for group in stale_groups(connection)} == {"1.1.0"}
+        assert rows(connection, "SELECT DISTINCT build FROM _rollup_stale") == [("1.1.0",)]
+        assert stale_cohorts(connection) == 3
     assert refresh(small) == 3
     with closing(connect(small)) as connection:
         after = rows(connection, "SELECT sum(frames) FROM build_trend WHERE build = '1.1.0'")
@@ -116,11 +116,67 @@ def test_frames_that_came_later_are_rolled_up_and_the_newest_row_counts(small: L
     assert twice == []
 
 
-def test_progress_counts_groups(small: Lake, tmp_path: Path) -> None:
-    (small.path / "build_stats").rename(tmp_path / "gone")
+def add_frames(lake: Lake, build: str) -> None:
+    """Write a build's frames again, a moment later and under other traces."""
+    with closing(connect(lake)) as connection:
+        table = connection.sql(
+            "SELECT * REPLACE (start_ns + 1 AS start_ns, from_hex('ff' || substr(hex(trace_id), 3))"
+            f" AS trace_id) FROM _frames WHERE build = '{build}'"
+        ).to_arrow_table()
+    lake.append({"frames": table.cast(arrow_schema("frames"))})
+
+
+ROLLUPS = {
+    "build_stats": "build, role, model_sha256, kernels, device",
+    "layer_build_stats": "build, role, model_sha256, kernels, device, layer_index",
+}
+
+
+def rollups(lake: Lake) -> dict[str, list[tuple[object, ...]]]:
+    """What the rollups say, but for when it was written."""
+    with closing(connect(lake)) as connection:
+        return {
+            name: rows(connection, f"SELECT * EXCLUDE (recorded_ns) FROM {name} ORDER BY {key}")
+            for name, key in ROLLUPS.items()
+        }
+
+
+def assert_rollups(lake: Lake, expected: dict[str, list[tuple[object, ...]]]) -> None:
+    """Sums of floats depend on their order, and that on threads."""
+    for name, found in rollups(lake).items():
+        assert len(found) == len(expected[name])
+        for ours, theirs in zip(found, expected[name], strict=True):
+            assert ours == pytest.approx(theirs), name
+
+
+def without_rollups(lake: Lake, aside: Path) -> Lake:
+    for name in ROLLUPS:
+        (lake.path / name).rename(aside / name)
+    return lake
+
+
+def test_small_batches_say_what_one_says(small: Lake, tmp_path: Path) -> None:
+    before = rollups(small)
+    without_rollups(small, tmp_path)
     seen: list[tuple[int, int]] = []
-    refresh(small, progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(number, 7) for number in range(1, 8)]
+    refresh(small, progress=lambda done, total: seen.append((done, total)), batch_rows=SOME)
+    assert len(seen) > 1
+    assert seen[-1] == (7, 7)
+    assert_rollups(small, before)
+
+
+def test_rows_that_stand_twice_in_the_lake_count_once(small: Lake, tmp_path: Path) -> None:
+    before = rollups(small)
+    repeated = ("tensors", "layer_spans", "spans", "frames")
+    with closing(connect(small)) as connection:
+        tables = {
+            name: connection.sql(f"SELECT * FROM _{name}").to_arrow_table() for name in repeated
+        }
+    small.append({name: table.cast(arrow_schema(name)) for name, table in tables.items()})
+    assert refresh(small) == 0
+    without_rollups(small, tmp_path)
+    assert refresh(small) == 7
+    assert_rollups(small, before)
 
 
 def test_an_interrupted_refresh_is_interrupted(small: Lake) -> None:
@@ -128,3 +184,91 @@ def test_an_interrupted_refresh_is_interrupted(small: Lake) -> None:
     watch.interrupt()
     with pytest.raises(KeyboardInterrupt):
         refresh(small, watch)
+
+
+def test_what_an_interrupted_refresh_had_done_need_not_be_done_again(
+    small: Lake, tmp_path: Path
+) -> None:
+    before = rollups(small)
+    without_rollups(small, tmp_path)
+    watch = Watch()
+    written: list[int] = []
+
+    def interrupt(done: int, total: int) -> None:
+        written.append(done)
+        watch.interrupt()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        refresh(small, watch, interrupt, batch_rows=SOME)
+    assert 0 < written[0] < 7
+    assert len(rollups(small)["build_stats"]) == written[0]
+    assert refresh(small) == 7 - written[0]
+    assert_rollups(small, before)
+
+
+def test_a_cohort_whose_layers_alone_were_written_is_done_again(
+    small: Lake, tmp_path: Path
+) -> None:
+    """As after a crash between the two tables of a commit: layers are written first."""
+    before = rollups(small)
+    (small.path / "build_stats").rename(tmp_path / "gone")
+    assert refresh(small) == 7
+    assert_rollups(small, before)
+
+
+def test_every_number_is_the_librarys(fleet: duckdb.DuckDBPyConnection) -> None:
+    """Cohorts by themselves: their runs, named one by one, asked of the library's own macros."""
+    cohorts = rows(
+        fleet,
+        "SELECT s.build, s.role, s.device, string_agg(r.run_id, ','), coalesce(s.reference_build, '')"
+        " FROM build_stats AS s INNER JOIN run_list AS r ON s.build = r.build AND s.role = r.role"
+        " AND s.device = r.device"
+        " WHERE s.build IN ('golden', '1.3.0') OR (s.build = '1.4.0' AND s.device = 'jetson')"
+        " GROUP BY ALL ORDER BY ALL",
+    )
+    assert len(cohorts) == 5
+    for build, role, device, ids, reference in cohorts:
+        of = f"build = '{build}' AND role = '{role}' AND device = '{device}'"
+        for kept, asked in library_numbers(str(ids), str(reference)).items():
+            ours = rows(fleet, kept.format(of=of))
+            theirs = rows(fleet, asked)
+            assert len(ours) == len(theirs) > 0
+            for own, library in zip(ours, theirs, strict=True):
+                assert own == pytest.approx(library), kept
+
+
+def library_numbers(ids: str, reference: str) -> dict[str, str]:
+    """Queries of the rollups, and what the library says the same with."""
+    asked = {
+        "SELECT mean_ms, p50_ms, p99_ms, inflated FROM build_stats WHERE {of}": (
+            f"SELECT mean_ms, p50_ms, p99_ms, inflated FROM frame_latency('{ids}')"
+        ),
+        "SELECT judged, correct FROM build_stats WHERE {of}": (
+            f"SELECT judged, correct FROM outcome_accuracy('{ids}')"
+        ),
+        "SELECT layer_index, layer_name, op, timing, executions, mean_ms, p50_ms, p99_ms,"
+        " time_ratio, inflated FROM layer_build_stats WHERE {of} ORDER BY layer_index": (
+            "SELECT layer_index, layer_name, op, timing, executions, mean_ms, p50_ms, p99_ms,"
+            f" time_ratio, inflated FROM layer_latency('{ids}') ORDER BY layer_index"
+        ),
+    }
+    if not reference:
+        return asked
+    return asked | {
+        "SELECT input_sqnr_db FROM build_stats WHERE {of}": (
+            f"SELECT sqnr_db FROM input_divergence('{ids}', '{reference}')"
+            " WHERE tensor_role = 'input'"
+        ),
+        "SELECT paired_judged, edge_only_correct, reference_only_correct FROM build_stats"
+        " WHERE {of}": (
+            "SELECT judged, edge_only_correct, reference_only_correct"
+            f" FROM outcome_compare('{ids}', '{reference}')"
+        ),
+        "SELECT layer_index, reference_layer_index, frames, nsr, sqnr_db, drop_db, cosine, nrmse,"
+        " rmse_scale FROM layer_build_stats WHERE {of} AND frames > 0 ORDER BY layer_index": (
+            "SELECT layer_index, reference_layer_index, frames, nsr, sqnr_db, drop_db, cosine,"
+            f" nrmse, rmse_scale FROM layer_divergence('{ids}', '{reference}')"
+            " WHERE frames > 0 ORDER BY layer_index"
+        ),
+    }
