@@ -9,6 +9,8 @@ from exray.lake import LakeFollower
 from exray.queries.engine import connect_tables, show_files, unglobbed
 from exray.schema.errors import LakeError
 
+from .kept import KeptViews
+
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
@@ -39,6 +41,7 @@ class LakeDatabase:
         self._has_old_files = lake.has_old_files
         self._lock = threading.Lock()
         self._root = connect_tables({})
+        self._kept = KeptViews(self._root)
         self._held: pa.Table | None = None
         self._alignment_files: list[str] = []
         self.generation = 0
@@ -105,6 +108,7 @@ class LakeDatabase:
                 self._alignment_files = files["alignments"]
                 if self._held is not None:
                     _add_alignments(cursor, self._held)
+            self._kept.show(cursor, files)
             cursor.execute("COMMIT")
         self.generation += 1
 

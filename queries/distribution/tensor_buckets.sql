@@ -28,34 +28,8 @@ GROUP BY
   s.pair,
   s.execution;
 
--- What the tensors of both sides are called; one row for each pair of tensors.
-CREATE OR REPLACE MACRO _tensor_places(edge := '', reference := '') AS TABLE
-SELECT
-  d.edge_model_sha256,
-  d.reference_model_sha256,
-  d.match_role,
-  d.match_name,
-  d.match_index,
-  any_value(m.edge_model) AS edge_model,
-  any_value(m.reference_model) AS reference_model,
-  any_value(d.layer_index) FILTER (WHERE d.side = 'edge') AS layer_index,
-  any_value(d.layer_name) FILTER (WHERE d.side = 'edge') AS layer_name,
-  any_value(d.op) FILTER (WHERE d.side = 'edge') AS op,
-  any_value(d.tensor_name) FILTER (WHERE d.side = 'edge') AS tensor_name
-FROM _tensor_distributions(edge, reference) AS d
-INNER JOIN _layer_models(edge, reference) AS m
-  ON d.edge_model_sha256 = m.edge_model_sha256
-  AND d.reference_model_sha256 = m.reference_model_sha256
-GROUP BY
-  d.edge_model_sha256,
-  d.reference_model_sha256,
-  d.match_role,
-  d.match_name,
-  d.match_index
--- a tensor of one side alone, or a layer without counterpart, has nothing beside it
-HAVING count(DISTINCT d.side) = 2;
-
--- Elements of both sides by bucket, over all paired frames; see tensor_histogram.
+-- Elements of both sides by bucket, over all paired frames; see tensor_histogram. A tensor of
+-- one side alone, or a layer without counterpart, has nothing beside it and is left out.
 --
 -- Histograms are brought to the coarsest scale among those of a pair of tensors, which is
 -- exact: two neighbours make one bucket of the next coarser scale.
@@ -71,18 +45,42 @@ read AS MATERIALIZED (
 ),
 
 -- An empty list is a damaged text; an empty histogram is of any scale.
+place AS (
+  SELECT
+    r.edge_model_sha256,
+    r.reference_model_sha256,
+    r.match_role,
+    r.match_name,
+    r.match_index,
+    any_value(r.layer_index) FILTER (WHERE r.side = 'edge') AS edge_layer_index,
+    any_value(r.layer_name) FILTER (WHERE r.side = 'edge') AS edge_layer_name,
+    any_value(r.op) FILTER (WHERE r.side = 'edge') AS edge_op,
+    any_value(r.tensor_name) FILTER (WHERE r.side = 'edge') AS edge_tensor_name,
+    min(r.numbers[1]) FILTER (WHERE r.numbers[4] + r.numbers[6] > 0) AS scale
+  FROM read AS r
+  WHERE len(r.numbers) >= 6
+  GROUP BY
+    r.edge_model_sha256,
+    r.reference_model_sha256,
+    r.match_role,
+    r.match_name,
+    r.match_index
+  HAVING count(DISTINCT r.side) = 2
+),
+
 sound AS MATERIALIZED (
   SELECT
-    r.*,
-    min(r.numbers[1]) FILTER (WHERE r.numbers[4] + r.numbers[6] > 0) OVER (
-      PARTITION BY
-        r.edge_model_sha256,
-        r.reference_model_sha256,
-        r.match_role,
-        r.match_name,
-        r.match_index
-    ) AS scale
-  FROM read AS r
+    p.*,
+    r.side,
+    r.weight,
+    r.numbers
+  FROM place AS p
+  INNER JOIN read AS r
+    ON p.edge_model_sha256 = r.edge_model_sha256
+    AND p.reference_model_sha256 = r.reference_model_sha256
+    AND p.match_role = r.match_role
+    AND p.match_name = r.match_name
+    AND p.match_index = r.match_index
   WHERE len(r.numbers) >= 6
 ),
 
@@ -127,6 +125,10 @@ pooled AS (
     e.match_index,
     e.sign,
     e.bucket,
+    any_value(e.edge_layer_index) AS edge_layer_index,
+    any_value(e.edge_layer_name) AS edge_layer_name,
+    any_value(e.edge_op) AS edge_op,
+    any_value(e.edge_tensor_name) AS edge_tensor_name,
     any_value(e.scale) AS scale,
     coalesce(sum(CAST(e.elements AS DOUBLE)) FILTER (WHERE e.side = 'edge'), 0) AS edge_count,
     coalesce(sum(CAST(e.elements AS DOUBLE)) FILTER (WHERE e.side = 'reference'), 0)
@@ -152,6 +154,10 @@ SELECT
   p.match_role,
   p.match_name,
   p.match_index,
+  p.edge_layer_index AS layer_index,
+  p.edge_layer_name AS layer_name,
+  p.edge_op AS op,
+  p.edge_tensor_name AS tensor_name,
   CASE p.sign
     WHEN 0 THEN CAST(0 AS DOUBLE)
     WHEN 1 THEN pow(CAST(2 AS DOUBLE), p.bucket * pow(CAST(2 AS DOUBLE), -p.scale))

@@ -46,6 +46,10 @@ statistic AS (
     r.match_role,
     r.match_name,
     r.match_index,
+    r.layer_index,
+    r.layer_name,
+    r.op,
+    r.tensor_name,
     r.weight,
     CAST(r.numbers[1] AS INTEGER) AS channels,
     CAST(i.channel AS INTEGER) AS channel,
@@ -61,7 +65,7 @@ statistic AS (
   WHERE len(r.numbers) > 2 AND i.channel < r.numbers[1]
 ),
 
-pooled AS (
+pooled AS MATERIALIZED (
   SELECT
     s.side,
     s.edge_model_sha256,
@@ -70,6 +74,10 @@ pooled AS (
     s.match_name,
     s.match_index,
     s.channel,
+    any_value(s.layer_index) AS layer_index,
+    any_value(s.layer_name) AS layer_name,
+    any_value(s.op) AS op,
+    any_value(s.tensor_name) AS tensor_name,
     max(s.channels) AS channels,
     sum(s.total * s.weight) / nullif(sum(s.elements * s.weight), 0) AS mean,
     sum(s.total2 * s.weight) / nullif(sum(s.elements * s.weight), 0) AS mean2,
@@ -87,13 +95,13 @@ pooled AS (
 )
 
 SELECT
-  p.edge_model,
-  p.reference_model,
-  p.match_role AS tensor_role,
-  p.layer_index,
-  p.layer_name,
-  p.op,
-  p.tensor_name,
+  m.edge_model,
+  m.reference_model,
+  e.match_role AS tensor_role,
+  e.layer_index,
+  e.layer_name,
+  e.op,
+  e.tensor_name,
   e.channel,
   e.channels AS edge_channels,
   r.channels AS reference_channels,
@@ -105,13 +113,7 @@ SELECT
   CAST(r.least_element AS DOUBLE) AS reference_min,
   CAST(e.greatest_element AS DOUBLE) AS edge_max,
   CAST(r.greatest_element AS DOUBLE) AS reference_max
-FROM _tensor_places(edge, reference) AS p
-INNER JOIN pooled AS e
-  ON p.edge_model_sha256 = e.edge_model_sha256
-  AND p.reference_model_sha256 = e.reference_model_sha256
-  AND p.match_role = e.match_role
-  AND p.match_name = e.match_name
-  AND p.match_index = e.match_index
+FROM pooled AS e
 INNER JOIN pooled AS r
   ON e.edge_model_sha256 = r.edge_model_sha256
   AND e.reference_model_sha256 = r.reference_model_sha256
@@ -119,6 +121,9 @@ INNER JOIN pooled AS r
   AND e.match_name = r.match_name
   AND e.match_index = r.match_index
   AND e.channel = r.channel
+INNER JOIN _layer_models(edge, reference) AS m
+  ON e.edge_model_sha256 = m.edge_model_sha256
+  AND e.reference_model_sha256 = m.reference_model_sha256
 WHERE e.side = 'edge' AND r.side = 'reference'
 ORDER BY
-  p.edge_model, p.reference_model, p.match_role, p.match_index, p.match_name, e.channel;
+  m.edge_model, m.reference_model, e.match_role, e.match_index, e.match_name, e.channel;

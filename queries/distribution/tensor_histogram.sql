@@ -23,25 +23,22 @@
 --   reference_ratio DOUBLE: share of the reference's.
 CREATE OR REPLACE MACRO tensor_histogram(edge := '', reference := '') AS TABLE
 SELECT
-  p.edge_model,
-  p.reference_model,
-  p.match_role AS tensor_role,
-  p.layer_index,
-  p.layer_name,
-  p.op,
-  p.tensor_name,
+  m.edge_model,
+  m.reference_model,
+  b.match_role AS tensor_role,
+  b.layer_index,
+  b.layer_name,
+  b.op,
+  b.tensor_name,
   b.lower_bound,
   b.upper_bound,
   b.edge_count,
   b.reference_count,
   b.edge_ratio,
   b.reference_ratio
-FROM _tensor_places(edge, reference) AS p
-INNER JOIN _tensor_buckets(edge, reference) AS b
-  ON p.edge_model_sha256 = b.edge_model_sha256
-  AND p.reference_model_sha256 = b.reference_model_sha256
-  AND p.match_role = b.match_role
-  AND p.match_name = b.match_name
-  AND p.match_index = b.match_index
+FROM _tensor_buckets(edge, reference) AS b
+INNER JOIN _layer_models(edge, reference) AS m
+  ON b.edge_model_sha256 = m.edge_model_sha256
+  AND b.reference_model_sha256 = m.reference_model_sha256
 ORDER BY
-  p.edge_model, p.reference_model, p.match_role, p.match_index, p.match_name, b.lower_bound;
+  m.edge_model, m.reference_model, b.match_role, b.match_index, b.match_name, b.lower_bound;

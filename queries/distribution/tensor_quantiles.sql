@@ -51,6 +51,10 @@ quantile AS (
     c.match_role,
     c.match_name,
     c.match_index,
+    any_value(c.layer_index) AS layer_index,
+    any_value(c.layer_name) AS layer_name,
+    any_value(c.op) AS op,
+    any_value(c.tensor_name) AS tensor_name,
     min(c.middle) FILTER (WHERE c.edge_ratio > 0 AND c.edge_up_to >= 0.01) AS edge_p01,
     min(c.middle) FILTER (WHERE c.edge_ratio > 0 AND c.edge_up_to >= 0.5) AS edge_p50,
     min(c.middle) FILTER (WHERE c.edge_ratio > 0 AND c.edge_up_to >= 0.99) AS edge_p99,
@@ -71,13 +75,13 @@ quantile AS (
 )
 
 SELECT
-  p.edge_model,
-  p.reference_model,
-  p.match_role AS tensor_role,
-  p.layer_index,
-  p.layer_name,
-  p.op,
-  p.tensor_name,
+  m.edge_model,
+  m.reference_model,
+  q.match_role AS tensor_role,
+  q.layer_index,
+  q.layer_name,
+  q.op,
+  q.tensor_name,
   q.edge_p01,
   q.edge_p50,
   q.edge_p99,
@@ -85,11 +89,8 @@ SELECT
   q.reference_p50,
   q.reference_p99,
   q.overlap_ratio
-FROM _tensor_places(edge, reference) AS p
-INNER JOIN quantile AS q
-  ON p.edge_model_sha256 = q.edge_model_sha256
-  AND p.reference_model_sha256 = q.reference_model_sha256
-  AND p.match_role = q.match_role
-  AND p.match_name = q.match_name
-  AND p.match_index = q.match_index
-ORDER BY p.edge_model, p.reference_model, p.match_role, p.match_index, p.match_name;
+FROM quantile AS q
+INNER JOIN _layer_models(edge, reference) AS m
+  ON q.edge_model_sha256 = m.edge_model_sha256
+  AND q.reference_model_sha256 = m.reference_model_sha256
+ORDER BY m.edge_model, m.reference_model, q.match_role, q.match_index, q.match_name;

@@ -18,16 +18,9 @@ chosen_build AS MATERIALIZED (
   FROM chosen AS c
 ),
 
-executed AS (
-  SELECT
-    c.run_id,
-    f.trace_id,
-    f.span_id
-  FROM chosen AS c
-  INNER JOIN _frames AS f ON c.run_id = f.run_id
-  WHERE f.build IN (SELECT b.build FROM chosen_build AS b)
-  UNION
-  SELECT
+-- A frame of another run, in which a chosen one executed its model besides.
+joined AS (
+  SELECT DISTINCT
     c.run_id,
     s.trace_id,
     s.frame_span_id AS span_id
@@ -37,6 +30,21 @@ executed AS (
     s.name = 'inference'
     AND s.scope = 'exray'
     AND s.build IN (SELECT b.build FROM chosen_build AS b)
+),
+
+executed AS (
+  SELECT
+    f.run_id AS executing_run_id,
+    f.*
+  FROM _frames AS f
+  WHERE f.build IN (SELECT b.build FROM chosen_build AS b)
+  UNION ALL
+  SELECT
+    j.run_id AS executing_run_id,
+    f.*
+  FROM joined AS j
+  INNER JOIN _frames AS f ON j.trace_id = f.trace_id AND j.span_id = f.span_id
+  WHERE f.run_id <> j.run_id AND f.build IN (SELECT b.build FROM chosen_build AS b)
 )
 
 SELECT DISTINCT
@@ -60,10 +68,8 @@ SELECT DISTINCT
   f.level IN ('summary', 'distribution', 'full') AS measured,
   coalesce(f.sample_rate, 1) AS sample_rate,
   f.status
-FROM executed AS x
-INNER JOIN chosen AS c ON x.run_id = c.run_id
-INNER JOIN _frames AS f ON x.trace_id = f.trace_id AND x.span_id = f.span_id
-WHERE f.build IN (SELECT b.build FROM chosen_build AS b);
+FROM chosen AS c
+INNER JOIN executed AS f ON c.run_id = f.executing_run_id;
 
 -- The frame that counts for each input, model and role: the newest that did not fail, or
 -- the newest of all where every one failed.

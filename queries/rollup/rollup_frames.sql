@@ -24,18 +24,8 @@ chosen_build AS MATERIALIZED (
   FROM chosen AS c
 ),
 
-executed AS (
-  SELECT
-    c.cohort,
-    c.run_id,
-    f.trace_id,
-    f.span_id
-  FROM chosen AS c
-  INNER JOIN _frames AS f ON c.run_id = f.run_id
-  WHERE f.build IN (SELECT b.build FROM chosen_build AS b)
-  UNION
-  SELECT
-    c.cohort,
+joined AS (
+  SELECT DISTINCT
     c.run_id,
     s.trace_id,
     s.frame_span_id AS span_id
@@ -45,14 +35,29 @@ executed AS (
     s.name = 'inference'
     AND s.scope = 'exray'
     AND s.build IN (SELECT b.build FROM chosen_build AS b)
+),
+
+executed AS (
+  SELECT
+    f.run_id AS executing_run_id,
+    f.*
+  FROM _frames AS f
+  WHERE f.build IN (SELECT b.build FROM chosen_build AS b)
+  UNION ALL
+  SELECT
+    j.run_id AS executing_run_id,
+    f.*
+  FROM joined AS j
+  INNER JOIN _frames AS f ON j.trace_id = f.trace_id AND j.span_id = f.span_id
+  WHERE f.run_id <> j.run_id AND f.build IN (SELECT b.build FROM chosen_build AS b)
 )
 
 SELECT DISTINCT
-  x.cohort,
-  x.run_id,
-  x.trace_id,
-  x.span_id,
-  f.run_id = x.run_id AS own,
+  c.cohort,
+  c.run_id,
+  f.trace_id,
+  f.span_id,
+  f.run_id = c.run_id AS own,
   f.input_key,
   f.start_ns,
   f.dur_ns,
@@ -62,9 +67,8 @@ SELECT DISTINCT
   f.level,
   coalesce(f.sample_rate, 1) AS sample_rate,
   f.status
-FROM executed AS x
-INNER JOIN _frames AS f ON x.trace_id = f.trace_id AND x.span_id = f.span_id
-WHERE f.build IN (SELECT b.build FROM chosen_build AS b);
+FROM chosen AS c
+INNER JOIN executed AS f ON c.run_id = f.executing_run_id;
 
 -- The frame that counts for each input of a cohort, as _frame_newest.
 CREATE OR REPLACE MACRO _rollup_newest(measured_only := FALSE) AS TABLE

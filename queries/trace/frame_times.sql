@@ -22,6 +22,34 @@
 --   correct BOOLEAN: whether that is the label; NULL where nobody can say.
 --   status VARCHAR: unset, ok or error.
 CREATE OR REPLACE VIEW frame_times AS
+WITH
+-- Repeated rows are removed here: the view frames would number all columns of all frames.
+-- What is filtered by is grouped by, so that a filter comes before the grouping; columns that
+-- nobody asks for are not read.
+frame AS (
+  SELECT
+    f.run_id,
+    f.build,
+    f.role,
+    f.model_name,
+    f.start_ns,
+    f.trace_id,
+    f.span_id,
+    f.level,
+    any_value(f.input_id) AS input_id,
+    any_value(f.sample_rate) AS sample_rate,
+    any_value(f.dur_ns) AS dur_ns,
+    any_value(f.stage_ns) AS stage_ns,
+    any_value(f.model_ns) AS model_ns,
+    any_value(f.overhead_ns) AS overhead_ns,
+    any_value(f.label) AS label,
+    any_value(f.prediction_ids) AS prediction_ids,
+    any_value(f.status) AS status
+  FROM _frames AS f
+  GROUP BY
+    f.run_id, f.build, f.role, f.model_name, f.start_ns, f.trace_id, f.span_id, f.level
+)
+
 SELECT
   ts(f.start_ns) AS started,
   f.build,
@@ -43,5 +71,5 @@ SELECT
   list_extract(f.prediction_ids, 1) AS top1,
   _frame_right(f.label, f.prediction_ids) AS correct,
   f.status
-FROM frames AS f
+FROM frame AS f
 INNER JOIN runs AS r ON f.run_id = r.run_id;
