@@ -1,7 +1,6 @@
 """Search the ways in which an edge may have preprocessed images, for the one that it did."""
 
 import itertools
-import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -10,6 +9,7 @@ from typing import Any
 from exray.playback.image_spec import ImageSpec
 
 from .basis import equations, image_input
+from .deadline import Deadline
 from .geometry import Geometry, alternatives, changed_fields, geometry_from_spec, refined
 from .hypothesis import Declared, Hypothesis, mistakes
 from .image_frame import ImageFrame, Raw, tried
@@ -126,12 +126,12 @@ def search_image(
         spec: What the reference declares.
         frames: Paired frames, the most different first.
         load: Returns the recorded image of a frame.
-        budget_s: Seconds after which no further candidates are made.
+        budget_s: Seconds after which no further candidates are made, see `Deadline`.
 
     Returns:
         What was found; None where the model input is no image of the declared channels.
     """
-    started = time.monotonic()
+    deadline = Deadline(budget_s)
     target = image_input(frames[0].edge) if frames else None
     channels = declared_channels(spec)
     if target is None or target.channels != len(channels.mixture):
@@ -139,7 +139,7 @@ def search_image(
     same = [frame for frame in frames if frame.edge.shape == frames[0].edge.shape]
     prepared = [ImageFrame.prepare(f, target, load(f)) for f in same[:PROOF_FRAMES]]
     declared = Declared(geometry_from_spec(spec, target.size), channels, declared_values(spec))
-    search = _Search(declared, Palette.make(declared), prepared, started + budget_s)
+    search = _Search(declared, Palette.make(declared), prepared, deadline)
     with ThreadPoolExecutor(WORKERS, "exray-candidates") as pool:
         search.run(lambda work, given: pool.map(work, given))
     best, rivals = search.ranked()
@@ -149,7 +149,7 @@ def search_image(
         rivals=rivals,
         frames=len(prepared),
         tried=search.tried,
-        duration_s=time.monotonic() - started,
+        duration_s=deadline.elapsed_s(),
         is_complete=search.is_complete,
     )
 
@@ -166,7 +166,7 @@ class _Search:
         declared: What the reference declares.
         palette: Ways to make numbers of colours.
         frames: All frames that candidates may be tried on.
-        until: When to stop, on the monotonic clock.
+        deadline: When to stop.
         tried: Candidates made so far.
         is_complete: Whether none was left out for want of time.
         found: What explains the edge best, by geometry, best first.
@@ -177,7 +177,7 @@ class _Search:
     declared: Declared
     palette: Palette
     frames: Sequence[ImageFrame]
-    until: float
+    deadline: Deadline
     tried: int = 0
     is_complete: bool = True
     found: dict[Geometry, list[Hypothesis]] = field(
@@ -323,7 +323,7 @@ class _Search:
         return best.match_db >= min(ENOUGH_DB, best.limit_db - ROUNDING_DB)
 
     def _is_late(self) -> bool:
-        late = time.monotonic() > self.until
+        late = self.deadline.is_past()
         self.is_complete &= not late
         return late
 

@@ -10,6 +10,7 @@ from exray.diagnosis.causes import Cause
 from exray.playback.image_spec import ImageSpec
 from exray.playback.spec import PreprocessSpec
 from exray.schema.errors import DataError
+from exray.schema.sketch import fold, ones_sketch
 
 from .affine import affine_causes, channel_causes
 from .audio_menu import audio_menu
@@ -19,6 +20,9 @@ from .menu_search import Menu, Plan, match_of, search_menu
 from .naming import causes_from_menu, causes_from_search
 from .observed import ObservedFrame
 from .text_menu import text_menu
+
+TELLING = 0.2
+"""Share of the largest variance among frames below which one tells little."""
 
 Load = Callable[[ObservedFrame], NDArray[Any]]
 
@@ -93,10 +97,30 @@ def recorded_causes(frames: Sequence[ObservedFrame], spec: PreprocessSpec | None
 
 def _searched(frames: Sequence[ObservedFrame], image: ImageSpec, load: Load) -> Found | None:
     """Search, if the declared preprocessing is what the reference does with these inputs."""
-    readable = [frame for frame in frames[:PROOF_FRAMES] if _is_image(frame, load)]
+    chosen = most_telling(frames)[:PROOF_FRAMES]
+    readable = [frame for frame in chosen if _is_image(frame, load)]
     if not readable or reference_match(image, readable, load) < LEAST_MATCH_DB:
         return None
     return search_image(image, readable, load)
+
+
+def most_telling(frames: Sequence[ObservedFrame]) -> list[ObservedFrame]:
+    """Put frames last of which little came through to the edge's model, else keep their order.
+
+    Where values that lie outside the input's range are clamped, or fall on one step, an image
+    may become one number, and everything explains it. Those are the most different ones.
+    """
+    variances = {frame.input_key: _variance(frame) for frame in frames}
+    least = TELLING * max(variances.values(), default=0.0)
+    return sorted(frames, key=lambda frame: variances[frame.input_key] < least)
+
+
+def _variance(frame: ObservedFrame) -> float:
+    """Return the variance of the edge's model input, from its sketch."""
+    seen, sums = frame.edge.sketch, len(frame.edge.sketch)
+    ones = fold(ones_sketch(frame.edge.count, frame.family), sums)
+    rest = seen - ones * (seen @ ones) / (ones @ ones)
+    return float(rest @ rest) / frame.edge.count
 
 
 def _is_image(frame: ObservedFrame, load: Load) -> bool:

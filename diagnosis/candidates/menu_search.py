@@ -1,7 +1,6 @@
 """Search single changes of a declared way to make a model input, and pairs of them."""
 
 import math
-import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from exray.schema.errors import DataError
 from exray.schema.quantization import dequantize
 from exray.schema.sketch import fold, ones_sketch, sketch
 
+from .deadline import Deadline
 from .hypothesis import CAP_DB, PARSIMONY_DB, capped_db
 from .image_search import BEAM, BUDGET_S, ENOUGH_DB, LEAST_DB, WORKERS
 from .observed import Numbers, ObservedFrame
@@ -148,13 +148,11 @@ def search_menu(
         raws: Their recorded inputs.
         budget_s: Seconds after which no further changes are tried.
     """
-    started = time.monotonic()
-    search = _Search(menu, frames[:FRAMES], raws[:FRAMES], started + budget_s)
+    deadline = Deadline(budget_s)
+    search = _Search(menu, frames[:FRAMES], raws[:FRAMES], deadline)
     with ThreadPoolExecutor(WORKERS, "exray-candidates") as pool:
         search.run(lambda work, given: pool.map(work, given))
-    return MenuFound(
-        search.best(), tuple(search.found), len(search.frames), time.monotonic() - started
-    )
+    return MenuFound(search.best(), tuple(search.found), len(search.frames), deadline.elapsed_s())
 
 
 def match_of(
@@ -210,7 +208,7 @@ class _Search(Generic[Plan]):
     menu: Menu[Plan]
     frames: Sequence[ObservedFrame]
     raws: Sequence[NDArray[Any]]
-    until: float
+    deadline: Deadline
     found: list[Choice[Plan]] = field(default_factory=list[Any])
 
     def run(self, spread: Spread) -> None:
@@ -275,7 +273,7 @@ class _Search(Generic[Plan]):
         frames: Sequence[ObservedFrame],
         raws: Sequence[NDArray[Any]],
     ) -> Match:
-        if changes and time.monotonic() > self.until:
+        if changes and self.deadline.is_past():
             return Match()
         plan = self.menu.declared
         for change in changes:
