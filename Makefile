@@ -17,12 +17,13 @@ help:
 	@echo "make fuzz-collector   changed and hostile requests sent to a collector"
 	@echo "make interop    the OpenTelemetry Collector and Java's exporters against the collector"
 	@echo "make crash      collectors killed under load, and what is in the lake then"
+	@echo "make picture    the README's picture, taken anew"
 	@echo "make lint typecheck docs package bench"
 
 # What `make demo` needs: LiteRT, no TensorFlow.
 $(VENV)/demo.stamp: $(BUILD)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) install -e '.[lake,litert,playback]'
+	$(PIP) install -e '.[lake,litert,playback,report]'
 	@touch $@
 
 # Everything, for development.
@@ -127,6 +128,11 @@ $(INTEROP_TOOLS)/bin/telemetrygen:
 
 $(INTEROP_TOOLS)/java/classpath: $(INTEROP_SOURCES)/java/pom.xml $(wildcard $(INTEROP_SOURCES)/java/src/main/java/*.java)
 	mvn -B -q -f $< -Dinterop.build=$(@D) compile dependency:build-classpath -Dmdep.outputFile=$@
+
+# The README's picture of the demo's report: needs Chromium and its driver.
+.PHONY: picture
+picture: install
+	PYTHONPATH=. $(BIN)/python -m tests.diagnosis.page.picture docs/report.png
 
 # The wheel is built from the sdist, so both are proven.
 package: install

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .commands import (
+from .options import (
     DEFAULT_LAKE,
+    BaselineOption,
     DeviceOption,
     EdgeOption,
     JsonOption,
@@ -19,7 +20,6 @@ from .commands import (
     ModelOption,
     ReferenceOption,
 )
-from .diagnose_commands import BaselineOption
 
 if TYPE_CHECKING:
     from .policy import Check

@@ -6,28 +6,26 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .options import (
+    DEFAULT_LAKE,
+    BaselineOption,
+    DeviceOption,
+    EdgeModelOption,
+    EdgeOption,
+    InputsOption,
+    JsonOption,
+    KernelsOption,
+    LakeOption,
+    ModelOption,
+    PreprocessOption,
+    ReferenceModelOption,
+    ReferenceOption,
+)
+
 if TYPE_CHECKING:
     from .comparison import Comparison
 
 app = typer.Typer()
-
-EdgeOption = Annotated[str, typer.Option(help="Build, or run id by its beginning.")]
-ReferenceOption = Annotated[str, typer.Option(help="Build, or run id by its beginning.")]
-ModelOption = Annotated[
-    str | None,
-    typer.Option(
-        help="Model, where a build has several; 'A,B': A for the edge, B for the reference."
-    ),
-]
-DeviceOption = Annotated[
-    str | None, typer.Option(help="Device, where a build has several; 'A,B' likewise.")
-]
-KernelsOption = Annotated[
-    str | None, typer.Option(help="Kernel family, where a build has several; 'A,B' likewise.")
-]
-LakeOption = Annotated[Path, typer.Option(envvar="EXRAY_LAKE", help="Folder of the lake.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-DEFAULT_LAKE = Path("lake")
 
 
 @app.command()
@@ -61,18 +59,48 @@ def report(
     edge: EdgeOption,
     reference: ReferenceOption,
     html: Annotated[Path, typer.Option(help="File to write: one self-contained page.")],
+    diagnose: Annotated[
+        bool, typer.Option("--diagnose", help="Look for causes, too, as the next five options do.")
+    ] = False,
+    baseline: BaselineOption = None,
+    inputs: InputsOption = None,
+    edge_model: EdgeModelOption = None,
+    reference_model: ReferenceModelOption = None,
+    preprocess: PreprocessOption = None,
     model: ModelOption = None,
     device: DeviceOption = None,
     kernels: KernelsOption = None,
     lake: LakeOption = DEFAULT_LAKE,
 ) -> None:
-    """Write the comparison of two builds as one HTML page."""
-    from .html import html_report
-    from .verdict import judge
+    """Write the comparison of two builds as one HTML page, with charts."""
+    from exray.lake import Lake
 
-    comparison = _compare(lake, edge, reference, model, device, kernels)
-    _write(html, html_report(comparison))
-    print(judge(comparison).sentence)
+    from .causes import Replay
+    from .diagnosis_wording import verdict_sentence
+    from .page import make_page, page_html
+    from .page.vega import vega_script
+
+    vega_script()  # rather a missing extra now than after the queries
+    replay = Replay(
+        inputs=inputs,
+        edge_model=edge_model,
+        reference_model=reference_model,
+        preprocess=preprocess,
+    )
+    found = make_page(
+        Lake.open(lake),
+        edge,
+        reference,
+        is_diagnosed=diagnose or baseline is not None or replay != Replay(),
+        baseline=baseline,
+        model=model,
+        device=device,
+        kernels=kernels,
+        replay=replay,
+    )
+    _write(html, page_html(found))
+    diagnosis = found.diagnosis
+    print(verdict_sentence(diagnosis) if diagnosis else found.finding.sentence)
     print(html)
 
 

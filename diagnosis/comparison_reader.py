@@ -62,7 +62,7 @@ def read_comparison(
     with ThreadPoolExecutor(WORKERS) as pool:
 
         def ask(macros: Sequence[str], **selectors: str) -> dict[str, Future[list[Row]]]:
-            return {name: pool.submit(_read, connection, name, selectors) for name in macros}
+            return {name: pool.submit(read_rows, connection, name, selectors) for name in macros}
 
         asked = (
             ask(_OF_BOTH, edge=edge.selector, reference=reference.selector),
@@ -88,7 +88,14 @@ def read_comparison(
     )
 
 
-def _read(connection: "Cursors", macro: str, selectors: Mapping[str, str]) -> list[Row]:
+def read_rows(connection: "Cursors", macro: str, selectors: Mapping[str, str]) -> list[Row]:
+    """Return the rows of one of the SQL library's macros.
+
+    Args:
+        connection: Makes the connection that is asked, which is closed afterwards.
+        macro: Its name.
+        selectors: Its arguments.
+    """
     named = ", ".join(f"{name} := ${name}" for name in selectors)
     with connection.cursor() as cursor:  # a thread needs its own
         cursor.execute(f"FROM {macro}({named})", dict(selectors))
@@ -96,13 +103,29 @@ def _read(connection: "Cursors", macro: str, selectors: Mapping[str, str]) -> li
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
+def read_accuracy(rows: Sequence[Row]) -> tuple[float | None, tuple[float, float] | None]:
+    """Return the share of labelled inputs that were right, and its 95 % interval.
+
+    Args:
+        rows: Of ``outcome_accuracy``: one, or one a role where ids of runs in both roles
+            were given.
+    """
+    judged, correct = (sum(int(row[name]) for row in rows) for name in ("judged", "correct"))
+    if not judged:
+        return None, None
+    return correct / judged, wilson_interval(correct, judged)
+
+
+def read_model_ms(rows: Sequence[Row]) -> float | None:
+    """Return the median time of a model execution from rows of ``inference_latency``."""
+    return _finite(_first(rows).get("p50_ms"))
+
+
 def _side(runs: "Selection", rows: Rows) -> Side:
-    # One row, or one a role where ids of runs in both roles were given.
-    frames, failed, judged, correct = (
-        sum(int(row[name]) for row in rows["outcome_accuracy"])
-        for name in ("frames", "failed", "judged", "correct")
+    frames, failed = (
+        sum(int(row[name]) for row in rows["outcome_accuracy"]) for name in ("frames", "failed")
     )
-    latency = _first(rows["inference_latency"])
+    top1, ci95 = read_accuracy(rows["outcome_accuracy"])
     timed = [*rows["inference_latency"], *rows["stage_latency"], *rows["layer_latency"]]
     return Side(
         build=runs.build,
@@ -114,9 +137,9 @@ def _side(runs: "Selection", rows: Rows) -> Side:
         run_ids=runs.run_ids,
         frames=frames,
         failed=failed,
-        top1=correct / judged if judged else None,
-        ci95=wilson_interval(correct, judged) if judged else None,
-        model_ms=_finite(latency.get("p50_ms")),
+        top1=top1,
+        ci95=ci95,
+        model_ms=read_model_ms(rows["inference_latency"]),
         times_inflated=any(row["inflated"] for row in timed),
     )
 

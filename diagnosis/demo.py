@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from exray.instrumentation.config import Level
 from exray.lake import Lake
 from exray.playback.dataset import open_dataset
 from exray.playback.labels import load_labels
@@ -18,10 +19,10 @@ from exray.queries.engine import connect
 from exray.schema.errors import UsageError
 
 from .causes import Replay
-from .compare import compare
-from .diagnose import diagnose
-from .diagnosis_terminal import verdict_sentence
-from .html import html_report
+from .conclusion import Diagnosis
+from .diagnosis_wording import verdict_sentence
+from .page import make_page, page_html
+from .page.vega import vega_script
 from .terminal import make_console, print_comparison, print_line
 
 EDGE, REFERENCE = "demo-edge", "demo-reference"
@@ -46,27 +47,32 @@ def run_demo(folder: Path, console: Console | None = None) -> None:
     console = console or make_console()
     lake, page = folder / LAKE, folder / REPORT
     clear_demo(folder)
+    vega_script()  # rather a missing extra now than after the work
     with as_file(files("exray.playback").joinpath("demo")) as data:
         for build, role, model in (
             (EDGE, "edge", "demo_int8.tflite"),
             (REFERENCE, "reference", "demo_float.tflite"),
         ):
             _play(data, build, role, model, lake)
-        recorded = Lake.open(lake)
-        comparison = compare(recorded, EDGE, REFERENCE)
-        diagnosis = diagnose(recorded, EDGE, REFERENCE, replay=Replay(inputs=data / "images"))
-    page.write_text(html_report(comparison), "utf-8")
-    print_comparison(comparison, console)
+        replay = Replay(inputs=data / "images")
+        found = make_page(Lake.open(lake), EDGE, REFERENCE, is_diagnosed=True, replay=replay)
+    page.write_text(page_html(found), "utf-8")
+    print_comparison(found.comparison, console)
     next_command = shlex.join(
         [
             *(own_command(), "query", "outcome_flips", "--lake", str(lake)),
             *("--arg", f"edge={EDGE}", "--arg", f"reference={REFERENCE}"),
         ]
     )
-    found = " ".join([verdict_sentence(diagnosis), *(c.fix for c in diagnosis.failing[:1])])
-    print_line(f"Found:  {found}", console, style="bold")
+    print_line(f"Found:  {_found(found.diagnosis)}", console, style="bold")
     print_line(f"Report: {page}", console)
     print_line(f"Next:   {next_command}", console)
+
+
+def _found(diagnosis: Diagnosis | None) -> str:
+    if diagnosis is None:
+        return ""
+    return " ".join([verdict_sentence(diagnosis), *(c.fix for c in diagnosis.failing[:1])])
 
 
 def own_command() -> str:
@@ -115,6 +121,7 @@ def _play(data: Path, build: str, role: str, model: str, lake: Path) -> None:
         build=build,
         role=role,
         lake=lake,
+        level=Level.DISTRIBUTION,
     )
     labels = load_labels(f"{data / 'labels.csv'}:label")
     with show_progress(f"{build} ({role})") as progress:

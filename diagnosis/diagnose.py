@@ -1,9 +1,9 @@
 """Diagnose two builds of a lake: compare them, ask every finder, conclude."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from exray.queries.engine import connect
 from exray.queries.interrupt import Watch, WatchedCursors, interruptible
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import duckdb
 
     from exray.lake import Lake
+
+Answer = TypeVar("Answer")
 
 _log = logging.getLogger(__name__)
 
@@ -58,22 +60,49 @@ def diagnose(
         LakeError: The lake is damaged.
         MissingExtraError: DuckDB is not installed.
     """
+    chosen = {"model": model, "device": device, "kernels": kernels}
+
+    def work(scene: Scene) -> Diagnosis:
+        return diagnose_scene(scene, finders)
+
+    return in_scene(lake, (edge, reference, baseline), chosen, replay or Replay(), work)
+
+
+def in_scene(
+    lake: "Lake",
+    builds: tuple[str, str, str | None],
+    chosen: dict[str, str | None],
+    replay: Replay,
+    work: Callable[[Scene], Answer],
+) -> Answer:
+    """Open a lake, compare what is asked for, and return what *work* makes of it.
+
+    Args:
+        lake: The lake that holds the builds.
+        builds: Edge, reference, baseline.
+        chosen: Options model, device and kernels.
+        replay: Files to run again.
+        work: Done while the lake is open; Ctrl-C ends its queries.
+
+    Raises:
+        SelectionError: A BUILD names nothing, or several models, devices or kernel families.
+        UsageError: A file to replay is missing or wrong.
+        LakeError: The lake is damaged.
+        MissingExtraError: DuckDB is not installed.
+    """
     try:
         import duckdb
     except ImportError as error:
-        raise MissingExtraError("lake", "a diagnosis") from error
-    chosen = {"model": model, "device": device, "kernels": kernels}
-    files = replay or Replay()
-    check_files(files)
+        raise MissingExtraError("lake", "a comparison") from error
+    check_files(replay)
 
-    def work(watch: Watch) -> Diagnosis:
+    def opened(watch: Watch) -> Answer:
         with closing(connect(lake)) as connection:
             watch.watched(connection)
-            scene = make_scene(lake, connection, watch, (edge, reference, baseline), chosen, files)
-            return diagnose_scene(scene, finders)
+            return work(make_scene(lake, connection, watch, builds, chosen, replay))
 
     try:
-        return interruptible(work)
+        return interruptible(opened)
     except duckdb.Error as error:
         told = str(error).split("\n", 1)[0]
         msg = f"lake '{lake.path}' cannot be read: {told}. Restore the file from a copy."

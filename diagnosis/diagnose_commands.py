@@ -6,22 +6,23 @@ from typing import Annotated
 
 import typer
 
-from .commands import (
+from .options import (
     DEFAULT_LAKE,
+    BaselineOption,
     DeviceOption,
+    EdgeModelOption,
     EdgeOption,
+    InputsOption,
     JsonOption,
     KernelsOption,
     LakeOption,
     ModelOption,
+    PreprocessOption,
+    ReferenceModelOption,
     ReferenceOption,
 )
 
 app = typer.Typer()
-
-BaselineOption = Annotated[
-    str | None, typer.Option(help="The edge's previous build, against which it is judged too.")
-]
 
 
 @app.command()
@@ -29,16 +30,10 @@ def diagnose(
     edge: EdgeOption,
     reference: ReferenceOption,
     baseline: BaselineOption = None,
-    inputs: Annotated[
-        Path | None, typer.Option(help="Inputs to replay: a folder, or an .npz file.")
-    ] = None,
-    edge_model: Annotated[Path | None, typer.Option(help="The edge's model file.")] = None,
-    reference_model: Annotated[
-        Path | None, typer.Option(help="The reference's model file.")
-    ] = None,
-    preprocess: Annotated[
-        Path | None, typer.Option(help="Declared preprocessing of the reference.")
-    ] = None,
+    inputs: InputsOption = None,
+    edge_model: EdgeModelOption = None,
+    reference_model: ReferenceModelOption = None,
+    preprocess: PreprocessOption = None,
     assertions: Annotated[
         list[Path] | None,
         typer.Option(help="Checks of your own: .py and .sql files, or folders of them."),

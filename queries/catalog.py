@@ -70,6 +70,7 @@ MODULES = (
     "rollup/rollup_rows.sql",
     "trend/layer.sql",
     "trend/build.sql",
+    "trend/build_peers.sql",
     "trend/device.sql",
     "trace/frame_times.sql",
     "trace/trace.sql",

@@ -20,7 +20,7 @@ for folder in ("schema", "lake", "exporters", "instrumentation", "queries", "pla
                "diagnosis", "collector", "grafana"):
     assert importlib.util.find_spec(folder) is None, f"{folder} is importable as a bare name"
 for absent in ("pyarrow", "duckdb", "deltalake", "tensorflow", "ai_edge_litert", "PIL", "yaml",
-               "psutil"):
+               "psutil", "vl_convert"):
     assert importlib.util.find_spec(absent) is None, f"{absent} came with the core install"
 modules = [m.name for m in pkgutil.walk_packages(exray.__path__, "exray.")]
 assert len(modules) > 50, modules
@@ -35,6 +35,7 @@ for name in modules:
             raise
 assert "CREATE OR REPLACE" in files("exray.queries").joinpath("divergence", "layer.sql").read_text()
 assert files("exray.playback").joinpath("demo", "demo_int8.tflite").is_file()
+assert files("exray.diagnosis.page").joinpath("page.js").is_file()
 assert files("exray").joinpath("py.typed").is_file()
 assert not [f.name for f in files("exray.instrumentation").joinpath("native").iterdir()
             if f.name.endswith((".cc", ".h", ".txt"))], "sources of the native library"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from xml.etree import ElementTree
 
 from exray.diagnosis.causes import Where
-from exray.diagnosis.diagnosis_terminal import place
+from exray.diagnosis.diagnosis_wording import place
 from exray.queries.names import printable
 
 from .verdicts import Check

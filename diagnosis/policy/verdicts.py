@@ -9,7 +9,7 @@ from typing import Literal
 from exray.diagnosis.causes import Where
 from exray.diagnosis.comparison import Comparison, Json, LayerDifference
 from exray.diagnosis.conclusion import Diagnosis
-from exray.diagnosis.diagnosis_terminal import place
+from exray.diagnosis.diagnosis_wording import place
 from exray.queries.names import tail_name
 
 from .policy import LAYER_METRICS, Limit, Policy, Waiver

@@ -19,6 +19,7 @@ from .lakes import Recording, make_graph, make_lake
 
 pytest.importorskip("ai_edge_litert")
 pytest.importorskip("PIL")
+pytest.importorskip("vl_convert")
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,13 @@ def test_the_demo_ends_with_verdict_page_and_next_command(printed: str, folder: 
 def test_the_page_of_the_demo_says_the_same(printed: str, folder: Path) -> None:
     page = (folder / "report.html").read_text("utf-8")
     assert "part before the model" in page
-    assert page.count("<rect class=") > 15
+    assert "preprocessing.channel_order" in page
+    assert all(f'data-chart="{name}"' in page for name in ("sqnr", "time", "accuracy"))
+
+
+def test_the_page_of_the_demo_shows_distributions(printed: str, folder: Path) -> None:
+    page = (folder / "report.html").read_text("utf-8")
+    assert page.count('data-chart="distribution-') == 2
 
 
 def test_the_next_command_of_the_demo_works(printed: str) -> None:

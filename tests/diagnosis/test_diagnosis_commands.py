@@ -10,7 +10,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from exray.diagnosis.commands import app
-from exray.schema.errors import LakeError, SelectionError, UsageError
+from exray.diagnosis.diagnose_commands import app as diagnose_app
+from exray.diagnosis.page.vega import vega_script
+from exray.schema.errors import LakeError, MissingExtraError, SelectionError, UsageError
 
 from .lakes import Recording, make_graph, make_lake, make_values, with_noise
 
@@ -64,6 +66,45 @@ def test_report_writes_a_page_and_says_where(lake: Path, tmp_path: Path) -> None
     assert where == str(page)
     assert verdict.startswith("'e' and 'r'")
     assert page.read_text("utf-8").startswith("<!doctype html>")
+
+
+def test_report_shows_causes_when_asked(lake: Path, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    asked = ("report", "--edge", "e", "--reference", "r", "--html", str(page))
+    told = call(*asked, "--diagnose", lake=lake).stdout.splitlines()[0]
+    said = CliRunner().invoke(
+        diagnose_app, ["--edge", "e", "--reference", "r", "--lake", str(lake)]
+    )
+    assert told in said.stdout.splitlines()[0]
+    assert "<h2>Causes</h2>" in page.read_text("utf-8")
+    call(*asked, lake=lake)
+    assert "<h2>Causes</h2>" not in page.read_text("utf-8")
+
+
+def test_a_file_to_replay_asks_for_causes(lake: Path, tmp_path: Path) -> None:
+    asked = ("report", "--edge", "e", "--reference", "r", "--html", str(tmp_path / "r.html"))
+    with pytest.raises(UsageError, match=r"--inputs 'none' does not exist"):
+        call(*asked, "--inputs", "none", lake=lake)
+
+
+def test_report_without_its_extra_says_which_one(
+    lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "vl_convert", None)
+    vega_script.cache_clear()
+    page = tmp_path / "report.html"
+    with pytest.raises(MissingExtraError, match=r"pip install 'exray\[report\]'"):
+        call("report", "--edge", "e", "--reference", "r", "--html", str(page), lake=lake)
+    assert not page.exists()
+
+
+def test_report_of_an_empty_lake_says_how_to_fill_it(tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    make_lake(tmp_path / "lake")
+    asked = ("report", "--edge", "e", "--reference", "r", "--html", str(page))
+    with pytest.raises(SelectionError, match=r"holds no runs yet\. Record one"):
+        call(*asked, lake=tmp_path / "lake")
+    assert not page.exists()
 
 
 def test_report_to_where_nothing_can_be_written_is_a_usage_error(

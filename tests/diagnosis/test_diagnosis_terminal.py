@@ -7,7 +7,8 @@ from rich.console import Console
 
 from exray.diagnosis.causes import Cause, Where
 from exray.diagnosis.conclusion import Diagnosis, Entry, FinderFailure
-from exray.diagnosis.diagnosis_terminal import place, print_diagnosis, verdict_sentence
+from exray.diagnosis.diagnosis_terminal import print_diagnosis
+from exray.diagnosis.diagnosis_wording import place, verdict_sentence
 
 from .builders import make_comparison
 

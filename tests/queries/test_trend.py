@@ -90,3 +90,31 @@ def test_the_longest_silent_device_comes_first_with_its_newest_build() -> None:
     rows.run("golden", "reference", device_id="desk")
     query = "SELECT device_id, build, strftime(last_seen, '%d') FROM device_list"
     assert rows.ask(query) == [("d2", "b0", "10"), ("d1", "b1", "12")]
+
+
+def test_peers_of_a_build_are_those_of_its_kind_in_their_order() -> None:
+    rows = Rows()
+    for build in ("1.9", "1.10", "1.8"):  # as they came, not as their names sort
+        rows.run(build)
+    rows.run("1.10", device_model="pixel8")
+    rows.run("1.11", kernels="builtin")
+    rows.run("1.12", model_name="other")
+    rows.run("1.13", "reference")
+    asked = rows.ask("SELECT build, selected, len(run_ids) FROM build_peers('1.8')")
+    assert asked == [("1.9", False, 32), ("1.10", False, 32), ("1.8", True, 32)]
+
+
+def test_runs_of_a_peer_select_it_alone() -> None:
+    rows = Rows()
+    for _ in range(2):
+        rows.run("1.9")
+    rows.run("1.10")
+    ((run_ids,),) = rows.ask("SELECT run_ids FROM build_peers('1.10') WHERE build = '1.9'")
+    selected = rows.ask(f"SELECT build, count(*) FROM _run_selected('{run_ids}') GROUP BY build")
+    assert selected == [("1.9", 2)]
+
+
+def test_a_build_that_is_not_there_has_no_peers() -> None:
+    rows = Rows()
+    rows.run("1.9")
+    assert rows.ask("FROM build_peers('2.0')") == []
