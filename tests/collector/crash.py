@@ -34,7 +34,7 @@ STEPS = (*RECEIVE_STEPS, *DRAIN_STEPS)
 PROTOCOLS = ("http", "grpc")
 
 CHILD = Path(__file__).with_name("crash_child.py")
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 300.0
 
 
 @dataclass
@@ -188,16 +188,22 @@ def trial(folder: Path, kills: int, seed: int = 0, *, deadline_s: float = 3600.0
         client.start()
     end_s = time.monotonic() + deadline_s
     number = 0
-    while figures.kills < kills and time.monotonic() < end_s:
-        victim = victims[number % 2]
-        step = "random" if number % 3 == 0 else STEPS[number % len(STEPS)]
-        if _kill_at(victim, step, chance):
-            figures.kills += 1
-            figures.by_step[step] += 1
-        number += 1
-    for client in clients:
-        client.stop()
-    codes = [victim.finish() for victim in victims]
+    try:
+        while figures.kills < kills and time.monotonic() < end_s:
+            victim = victims[number % 2]
+            step = "random" if number % 3 == 0 else STEPS[number % len(STEPS)]
+            if _kill_at(victim, step, chance):
+                figures.kills += 1
+                figures.by_step[step] += 1
+            number += 1
+        for client in clients:
+            client.stop()
+        codes = [victim.finish() for victim in victims]
+    except BaseException:
+        print(f"until then: {figures}", file=sys.stderr)
+        for victim in victims:
+            victim.kill()
+        raise
     assert codes == [0, 0], codes
     _count(figures, lake, clients)
     return figures
@@ -261,12 +267,13 @@ def full_disk_trial(folder: Path, *, seed: int = 0) -> Figures:
 
 def main() -> int:
     kills = int(sys.argv[1]) if len(sys.argv) > 1 else 240
+    deadline_s = float(sys.argv[3]) if len(sys.argv) > 3 else 3600.0
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else int(time.time())
     print(f"seed {seed}", flush=True)
     sound = True
     with tempfile.TemporaryDirectory() as folder:
         for name, figures in (
-            ("killed", trial(Path(folder), kills, seed)),
+            ("killed", trial(Path(folder), kills, seed, deadline_s=deadline_s)),
             ("full disk", full_disk_trial(Path(folder), seed=seed)),
         ):
             print(f"{name}\n{figures}", flush=True)
