@@ -22,31 +22,40 @@ def collect(
     grpc: Annotated[
         str | None,
         typer.Option(
-            help="Where gRPC is taken; none to do without. [default: 127.0.0.1:4317]",
+            help="Where gRPC is taken; none to do without.",
             metavar="HOST:PORT",
+            show_default="127.0.0.1:4317",
         ),
     ] = None,
     http: Annotated[
         str | None,
         typer.Option(
-            help="Where HTTP is taken; none to do without. [default: 127.0.0.1:4318]",
+            help="Where HTTP is taken; none to do without.",
             metavar="HOST:PORT",
+            show_default="127.0.0.1:4318",
         ),
     ] = None,
     wal: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of the log, on a local disk. [default: exray-wal]", metavar="DIR"
+            help="Folder of the log, on a local disk.", metavar="DIR", show_default="exray-wal"
         ),
     ] = None,
     token_file: Annotated[
         Path | None,
-        typer.Option(help="Who may send: lines 'NAME TOKEN'; read again when it changes."),
+        typer.Option(
+            help="Who may send: lines 'NAME TOKEN'; read again when it changes.", metavar="FILE"
+        ),
     ] = None,
-    tls_cert: Annotated[Path | None, typer.Option(help="Certificate of the collector.")] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="Its private key.")] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(help="Certificate of the collector, PEM.", metavar="FILE")
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option(help="Its private key, PEM.", metavar="FILE")
+    ] = None,
     client_ca: Annotated[
-        Path | None, typer.Option(help="Authority whose certificates clients must show.")
+        Path | None,
+        typer.Option(help="Authority whose certificates clients must show, PEM.", metavar="FILE"),
     ] = None,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Be reached from outside without TLS or tokens.")
@@ -54,16 +63,18 @@ def collect(
     when_full: Annotated[
         str | None,
         typer.Option(
-            help="What gives way where the log is full. [default: refuse]",
+            help="What gives way where the log is full: new requests or the oldest.",
             metavar="refuse|drop_oldest",
+            show_default="refuse",
         ),
     ] = None,
     max_log_bytes: Annotated[
-        int | None, typer.Option(help="Most that the log may hold. [default: 4 GiB]", metavar="N")
+        int | None,
+        typer.Option(help="Most that the log may hold.", metavar="BYTES", show_default="4 GiB"),
     ] = None,
     log_format: Annotated[
         str | None,
-        typer.Option(help="Of what goes to stderr. [default: text]", metavar="text|json"),
+        typer.Option(help="Form of what goes to stderr.", metavar="text|json", show_default="text"),
     ] = None,
     config: Annotated[
         Path | None,
@@ -72,8 +83,8 @@ def collect(
 ) -> None:
     """Take OTLP over gRPC and HTTP, keep it on disk, move it into a lake.
 
-    A request is acknowledged when it is on disk, in the log; from there it goes into the
-    lake. All that can be set stands in docs/collector.md.
+    A request is acknowledged when it is on disk, in the log; from there it goes
+    into the lake. All that can be set stands in docs/collector.md.
     """
     try:
         from .run import serve

@@ -17,7 +17,8 @@ FolderOption = Annotated[
     Path | None,
     typer.Option(
         "--spool",
-        help="The spool's folder. [default: EXRAY_SPOOL, else $XDG_STATE_HOME/exray/spool]",
+        help="The spool's folder.",
+        show_default="EXRAY_SPOOL, else $XDG_STATE_HOME/exray/spool",
         metavar="DIR",
     ),
 ]
@@ -50,7 +51,8 @@ def flush(
     endpoint: Annotated[
         str | None,
         typer.Option(
-            help="Where to send it. [default: EXRAY_ENDPOINT, else OTEL_EXPORTER_OTLP_ENDPOINT]",
+            help="Where to send it.",
+            show_default="EXRAY_ENDPOINT, else OTEL_EXPORTER_OTLP_ENDPOINT",
             metavar="URL",
         ),
     ] = None,

@@ -49,8 +49,9 @@ def compact(
 ) -> None:
     """Rewrite small files as one for each partition, sorted, and each row once.
 
-    Rows that came again under a later date are dropped there. Files that were replaced more
-    than --keep-days ago are deleted, and so is what killed writers left.
+    Rows that came again under a later date are dropped there. Files that were
+    replaced more than --keep-days ago are deleted, and so is what killed writers
+    left.
     """
     from .compact import Compacted
     from .lake import Lake

@@ -5,6 +5,7 @@ import re
 import shlex
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -64,6 +65,24 @@ def test_the_guides_show_a_command_for_every_subcommand_but_demo() -> None:
     app = typer.main.get_command(make_app())
     known = set(getattr(app, "commands", {}))
     assert known - {words[1] for words in commands("exray")} == {"demo"}
+
+
+def test_no_help_text_has_brackets_which_rich_takes_for_its_own() -> None:
+    """A default in brackets is not shown: say it with show_default."""
+
+    def helps(command: Any, path: str) -> list[str]:
+        own = [
+            f"{path} {option.name}"
+            for option in command.params
+            if "[" in (getattr(option, "help", "") or "")
+        ]
+        return own + [
+            name
+            for word, below in getattr(command, "commands", {}).items()
+            for name in helps(below, f"{path} {word}")
+        ]
+
+    assert helps(typer.main.get_command(make_app()), "exray") == []
 
 
 def test_every_make_target_of_the_documents_exists() -> None:
