@@ -105,7 +105,7 @@ def in_scene(
         return interruptible(opened)
     except duckdb.Error as error:
         told = str(error).split("\n", 1)[0]
-        msg = f"lake '{lake.path}' cannot be read: {told}. Restore the file from a copy."
+        msg = f"lake '{lake.place}' cannot be read: {told}. Restore the file from a copy."
         raise LakeError(msg) from error
 
 
