@@ -1,18 +1,18 @@
 """Compare two builds of a lake, layer by layer."""
 
-from contextlib import closing
 from typing import TYPE_CHECKING
 
-from exray.queries.engine import connect
-from exray.queries.interrupt import Watch, WatchedCursors, interruptible
+from exray.queries.interrupt import Watch, WatchedCursors
 from exray.queries.select import resolve_pair
-from exray.schema.errors import LakeError, MissingExtraError
 
 from .align_runs import ensure_alignment
 from .comparison import Comparison
 from .comparison_reader import read_comparison
+from .opening import with_lake
 
 if TYPE_CHECKING:
+    import duckdb
+
     from exray.lake import Lake
 
 
@@ -42,23 +42,12 @@ def compare(
         LakeError: The lake is damaged.
         MissingExtraError: DuckDB is not installed.
     """
-    try:
-        import duckdb
-    except ImportError as error:
-        raise MissingExtraError("lake", "a comparison") from error
     chosen = {"model": model, "device": device, "kernels": kernels}
 
-    def work(watch: Watch) -> Comparison:
-        with closing(connect(lake)) as connection:
-            watch.watched(connection)
-            edge_runs, reference_runs = resolve_pair(connection, edge, reference, **chosen)
-            note = ensure_alignment(lake, connection, edge_runs, reference_runs)
-            cursors = WatchedCursors(connection, watch)
-            return read_comparison(cursors, edge_runs, reference_runs, note)
+    def work(connection: "duckdb.DuckDBPyConnection", watch: Watch) -> Comparison:
+        edge_runs, reference_runs = resolve_pair(connection, edge, reference, **chosen)
+        note = ensure_alignment(lake, connection, edge_runs, reference_runs)
+        cursors = WatchedCursors(connection, watch)
+        return read_comparison(cursors, edge_runs, reference_runs, note)
 
-    try:
-        return interruptible(work)
-    except duckdb.Error as error:
-        told = str(error).split("\n", 1)[0]
-        msg = f"lake '{lake.place}' cannot be read: {told}. Restore the file from a copy."
-        raise LakeError(msg) from error
+    return with_lake(lake, "a comparison", work)

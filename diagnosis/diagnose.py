@@ -2,25 +2,24 @@
 
 import logging
 from collections.abc import Callable, Iterable
-from contextlib import closing
 from typing import TYPE_CHECKING, TypeVar
 
-from exray.queries.engine import connect
-from exray.queries.interrupt import Watch, WatchedCursors, interruptible
+from exray.diagnosis.align_runs import ensure_alignment
+from exray.diagnosis.causes import Cause, Finder, Replay, Scene
+from exray.diagnosis.comparison_reader import read_comparison
+from exray.diagnosis.conclusion import Diagnosis, FinderFailure, conclude
+from exray.diagnosis.entry import difference
+from exray.diagnosis.finders import FINDERS
+from exray.diagnosis.opening import with_lake
+from exray.queries.interrupt import Watch, WatchedCursors
 from exray.queries.select import resolve_pair
-from exray.schema.errors import LakeError, MissingExtraError, UsageError
-
-from .align_runs import ensure_alignment
-from .causes import Cause, Finder, Replay, Scene
-from .comparison_reader import read_comparison
-from .conclusion import Diagnosis, FinderFailure, conclude
-from .entry import difference
-from .finders import FINDERS
+from exray.schema.errors import UsageError
 
 if TYPE_CHECKING:
     import duckdb
 
     from exray.lake import Lake
+    from exray.queries.select import Selection
 
 Answer = TypeVar("Answer")
 
@@ -90,23 +89,12 @@ def in_scene(
         LakeError: The lake is damaged.
         MissingExtraError: DuckDB is not installed.
     """
-    try:
-        import duckdb
-    except ImportError as error:
-        raise MissingExtraError("lake", "a comparison") from error
     check_files(replay)
 
-    def opened(watch: Watch) -> Answer:
-        with closing(connect(lake)) as connection:
-            watch.watched(connection)
-            return work(make_scene(lake, connection, watch, builds, chosen, replay))
+    def opened(connection: "duckdb.DuckDBPyConnection", watch: Watch) -> Answer:
+        return work(make_scene(lake, connection, watch, builds, chosen, replay))
 
-    try:
-        return interruptible(opened)
-    except duckdb.Error as error:
-        told = str(error).split("\n", 1)[0]
-        msg = f"lake '{lake.place}' cannot be read: {told}. Restore the file from a copy."
-        raise LakeError(msg) from error
+    return with_lake(lake, "a comparison", opened)
 
 
 def diagnose_scene(scene: Scene, finders: Iterable[Finder] = FINDERS) -> Diagnosis:
@@ -142,23 +130,46 @@ def make_scene(
         replay: Files to run again.
     """
     edge, reference, baseline = builds
-    cursors = WatchedCursors(connection, watch)
     edge_runs, reference_runs = resolve_pair(connection, edge, reference, **chosen)
-    note = ensure_alignment(lake, connection, edge_runs, reference_runs)
-    comparison = read_comparison(cursors, edge_runs, reference_runs, note)
-    before = before_runs = None
+    before_runs = None
     if baseline is not None:
         before_runs, _ = resolve_pair(connection, baseline, reference, **chosen)
-        note = ensure_alignment(lake, connection, before_runs, reference_runs)
-        before = read_comparison(cursors, before_runs, reference_runs, note)
+    sides = (edge_runs, reference_runs, before_runs)
+    return scene_of(lake, connection, watch, sides, replay)
+
+
+def scene_of(
+    lake: "Lake",
+    connection: "duckdb.DuckDBPyConnection",
+    watch: Watch,
+    sides: "tuple[Selection, Selection, Selection | None]",
+    replay: Replay,
+) -> Scene:
+    """Compare runs that are chosen already.
+
+    Args:
+        lake: The lake that alignments are written to.
+        connection: A connection that shows all the runs.
+        watch: What interrupts its queries.
+        sides: Edge, reference, baseline.
+        replay: Files to run again.
+    """
+    cursors = WatchedCursors(connection, watch)
+    edge, reference, before = sides
+    note = ensure_alignment(lake, connection, edge, reference)
+    comparison = read_comparison(cursors, edge, reference, note)
+    baseline = None
+    if before is not None:
+        note = ensure_alignment(lake, connection, before, reference)
+        baseline = read_comparison(cursors, before, reference, note)
     return Scene(
         lake=lake,
         cursors=cursors,
         comparison=comparison,
-        edge=edge_runs,
-        reference=reference_runs,
-        baseline=before,
-        baseline_selection=before_runs,
+        edge=edge,
+        reference=reference,
+        baseline=baseline,
+        baseline_selection=before,
         replay=replay,
     )
 

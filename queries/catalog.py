@@ -58,6 +58,7 @@ MODULES = (
     "latency/delegate.sql",
     "latency/latency_samples.sql",
     "outcome/outcome.sql",
+    "outcome/outcome_outputs.sql",
     "health/layer.sql",
     "health/state.sql",
     "host/host.sql",

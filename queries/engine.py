@@ -4,7 +4,7 @@ The library's modules use no feature that only this engine has, except through t
 macros of ``base/`` and two functions in Python, `sketch_ones` and `float32_list`.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, cast
 
@@ -107,6 +107,7 @@ def show_files(
     files: Mapping[str, Sequence[str]],
     *,
     are_old: bool = False,
+    without: Collection[int] = (),
 ) -> None:
     """Let an open connection show these Parquet files, by table, instead of what it showed.
 
@@ -115,6 +116,7 @@ def show_files(
         files: The files of each table.
         are_old: Some may lack columns, which read as NULL then. To find out, DuckDB opens
             each of them beforehand.
+        without: Keys of inputs whose frames, and all that belongs to them, are not shown.
     """
     if any(path.startswith("s3://") for paths in files.values() for path in paths):
         _reach_buckets(connection)
@@ -122,6 +124,10 @@ def show_files(
         source = _parquet_source(TABLES[name], paths)
         if are_old and paths:
             source = _widened_source(TABLES[name], source)
+        if without and any(column.name == "input_key" for column in TABLES[name].columns):
+            keys = ", ".join(str(int(key)) for key in without)
+            hidden = f"input_key IS NOT NULL AND input_key IN ({keys})"
+            source = f"(SELECT * FROM {source} WHERE NOT ({hidden}))"
         connection.execute(_raw_view(TABLES[name], source))
 
 

@@ -22,13 +22,13 @@ def find_preprocessing(scene: Scene) -> Iterable[Cause]:
     from .judging import recorded_causes, replayed_causes
     from .observed import read_observed
 
-    spec = declared_spec(scene)
+    spec = declared_spec(scene.cursors, scene.reference, scene.replay)
     # Token ids are names: near ones are as wrong as any.
     if is_same and (spec is None or spec.medium != "text"):
         return []
     frames = read_observed(scene.cursors, scene.edge.selector, scene.reference.selector)
     if scene.replay.inputs is not None:
-        inputs = Inputs.open(scene.replay.inputs)
+        inputs = Inputs.open(scene.replay)
         causes = replayed_causes(inputs.known(frames), spec, inputs.load)
         if causes:
             return causes

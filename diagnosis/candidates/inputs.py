@@ -4,13 +4,12 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from exray.diagnosis.causes import Scene
-from exray.playback.dataset import Item, open_dataset
+from exray.diagnosis.causes import Replay
+from exray.playback.dataset import Item
 from exray.playback.spec import PreprocessSpec, load_spec, spec_from_mapping
 from exray.schema.errors import SpecError, UsageError
 from exray.schema.identity import input_key
@@ -21,6 +20,9 @@ from .observed import ObservedFrame
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from exray.queries.interrupt import Cursors
+    from exray.queries.select import Selection
+
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
@@ -29,15 +31,15 @@ class Inputs:
     items: "Mapping[int, Item]"
 
     @classmethod
-    def open(cls, path: Path) -> "Inputs":
-        """Find the recorded inputs of a folder or an npz file.
+    def open(cls, replay: Replay) -> "Inputs":
+        """Find the recorded inputs that a diagnosis names.
 
         Raises:
             UsageError: There are none.
         """
         secret = _fleet_secret()
         items: dict[int, Item] = {}
-        for item in open_dataset(path):
+        for item in replay.recorded():
             items[input_key(item.input_id)] = item
             if secret is not None and is_telling(item.input_id):
                 items[input_key(keyed_id(item.input_id, secret))] = item
@@ -56,27 +58,34 @@ class Inputs:
         return self.items[frame.input_key].load()
 
 
-def declared_spec(scene: Scene) -> PreprocessSpec | None:
+def declared_spec(
+    cursors: "Cursors", reference: "Selection", replay: Replay
+) -> PreprocessSpec | None:
     """Return the preprocessing that the reference declares, None where it declares none.
 
     Raises:
         UsageError: The file that the user names cannot be used.
     """
-    if scene.replay.preprocess is not None:
-        try:
-            return load_spec(scene.replay.preprocess)
-        except SpecError as error:
-            raise UsageError(str(error)) from error
-    with scene.cursors.cursor() as cursor:
+    if replay.preprocess is None:
+        return recorded_spec(cursors, reference.run_ids)
+    try:
+        return load_spec(replay.preprocess)
+    except SpecError as error:
+        raise UsageError(str(error)) from error
+
+
+def recorded_spec(cursors: "Cursors", run_ids: Sequence[str]) -> PreprocessSpec | None:
+    """Return what runs declared, None where they declared nothing that this exray can read."""
+    with cursors.cursor() as cursor:
         cursor.execute(
             "SELECT any_value(preprocess_json) FROM runs WHERE list_contains(?, hex_id(run_id))",
-            [list(scene.reference.run_ids)],
+            [list(run_ids)],
         )
         row = cursor.fetchone()
     if row is None or row[0] is None:
         return None
     try:
-        return spec_from_mapping(json.loads(row[0]), "the reference's declared preprocessing")
+        return spec_from_mapping(json.loads(row[0]), "the recorded preprocessing")
     except (SpecError, ValueError):
         return None  # a newer exray wrote it
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exray.diagnosis.comparison import Comparison
+from exray.playback.dataset import Item, open_dataset
 
 if TYPE_CHECKING:
     from exray.lake import Lake
@@ -21,12 +22,24 @@ class Replay:
         edge_model: The edge's model file.
         reference_model: The reference's.
         preprocess: Declared preprocessing of the reference, YAML.
+        held_out: Ids of inputs that must not be looked at: a repair is judged on them.
     """
 
     inputs: Path | None = None
     edge_model: Path | None = None
     reference_model: Path | None = None
     preprocess: Path | None = None
+    held_out: frozenset[str] = frozenset()
+
+    def recorded(self) -> list[Item]:
+        """Return the recorded inputs that may be looked at, none where no *inputs* are named.
+
+        Raises:
+            UsageError: There is nothing of that kind.
+        """
+        if self.inputs is None:
+            return []
+        return [item for item in open_dataset(self.inputs) if item.input_id not in self.held_out]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

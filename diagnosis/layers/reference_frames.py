@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 
 from exray.diagnosis.causes import Replay
-from exray.playback.dataset import open_dataset
 from exray.playback.feed import fit, prepare, real_values
 from exray.playback.spec import load_spec
 from exray.schema.errors import DataError
@@ -38,7 +37,7 @@ def reference_frames(
     tensors = open_layer_tensors(reference)
     spec = load_spec(replay.preprocess) if replay.preprocess else None
     found: list[ReferenceFrame] = []
-    for item in open_dataset(replay.inputs, limit=limit):
+    for item in replay.recorded()[:limit]:
         try:
             values = prepare(item.load(), spec, tensors.input)
         except DataError:

@@ -47,12 +47,14 @@ def record(
     play(pipeline, open_dataset(inputs, limit=FRAMES), None)
 
 
-def ask(lake: Path, build: str = "edge", **replay: Path) -> Diagnosis:
+def ask(
+    lake: Path, build: str = "edge", inputs: Path | None = None, preprocess: Path | None = None
+) -> Diagnosis:
     return diagnose(
         Lake.open(lake),
         build,
         "reference",
-        replay=Replay(**replay),
+        replay=Replay(inputs=inputs, preprocess=preprocess),
         finders=(find_preprocessing,),
     )
 

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,14 +27,13 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "lake"
 
 
-def files(lake: Path, **values: Path | None) -> Replay:
-    given: dict[str, Path | None] = {
-        "inputs": INPUTS,
-        "edge_model": lake.parent / "bias.tflite",
-        "reference_model": FLOAT,
-        "preprocess": SPEC,
-    }
-    return Replay(**(given | values))
+def files(lake: Path, edge_model: Path | None = None) -> Replay:
+    return Replay(
+        inputs=INPUTS,
+        edge_model=edge_model or lake.parent / "bias.tflite",
+        reference_model=FLOAT,
+        preprocess=SPEC,
+    )
 
 
 def run(script: Path) -> list[float]:
@@ -72,4 +72,4 @@ def test_what_it_needs_is_named(lake: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--repro needs --edge-model and --inputs"):
         write_repro(diagnosis, Replay(reference_model=FLOAT), tmp_path)
     with pytest.raises(UsageError, match="--repro needs --reference-model too"):
-        write_repro(diagnosis, files(lake, reference_model=None), tmp_path)
+        write_repro(diagnosis, replace(files(lake), reference_model=None), tmp_path)
