@@ -44,7 +44,11 @@ class Tls:
                 context.load_verify_locations(self.client_ca)
         except ssl.SSLError as error:
             files = [str(file) for file in (self.certificate, self.key, self.client_ca) if file]
-            msg = f"the certificates {files} cannot be used: {error.reason or error}"
+            msg = (
+                f"{', '.join(map(repr, files))} cannot be used: {error.reason or error}. Expected PEM "
+                "(-----BEGIN CERTIFICATE-----, -----BEGIN PRIVATE KEY-----), the key that of the "
+                "certificate"
+            )
             raise UsageError(msg) from error
 
 

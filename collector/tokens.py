@@ -94,7 +94,11 @@ def _read(path: Path) -> dict[bytes, str]:
     try:
         lines = path.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        msg = f"the token file {str(path)!r} cannot be read: {error}"
+        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
+        msg = (
+            f"the token file {str(path)!r} cannot be read: {reason}. Expected lines 'NAME TOKEN'; "
+            "openssl rand -hex 32 makes a token"
+        )
         raise UsageError(msg) from error
     tokens: dict[bytes, str] = {}
     for number, line in enumerate(lines, 1):

@@ -94,6 +94,9 @@ def _folder(spool: Path | None) -> Path:
     from .spool import default_spool
 
     if spool is not None:
+        if spool.exists() and not spool.is_dir():
+            msg = f"--spool {str(spool)!r} is a file; expected the spool's folder"
+            raise UsageError(msg)
         return spool
     named = os.environ.get("EXRAY_SPOOL", "").strip()
     if named == "off":

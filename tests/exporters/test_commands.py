@@ -33,6 +33,12 @@ def test_status_tells_what_waits_and_who_holds_it(tmp_path: Path) -> None:
     assert "held by nobody" in run("status", "--spool", str(tmp_path))[1]
 
 
+def test_a_file_in_the_place_of_a_spool_is_said_to_be_one(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    code, said = run("status", "--spool", str(tmp_path / "file"))
+    assert code != 0 and "is a file; expected the spool's folder" in said
+
+
 def test_flush_sends_what_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     filled(tmp_path).close()
