@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # What an install is made from; the rest is read where it stands.
-BUILD := pyproject.toml hatch_build.py $(wildcard instrumentation/native/*.cc instrumentation/native/*.h instrumentation/native/CMakeLists.txt)
+BUILD := pyproject.toml hatch_build.py $(foreach folder,instrumentation/native collector/native,$(wildcard $(folder)/*.cc $(folder)/*.h $(folder)/CMakeLists.txt))
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: help install demo test native-check fuzz lint typecheck docs package bench bench-faults bench-verdicts clean
@@ -12,7 +12,7 @@ help:
 	@echo "make demo       install what the demo needs, run it, print what it found"
 	@echo "make test       install everything, run the tests"
 	@echo "make interop-clients    other clients of OpenTelemetry, for the tests"
-	@echo "make native-check   the native library's own tests, under the sanitizers"
+	@echo "make native-check   the native libraries' own tests, under the sanitizers"
 	@echo "make fuzz       changed requests, each read by both decoders"
 	@echo "make fuzz-collector   changed and hostile requests sent to a collector"
 	@echo "make interop    the OpenTelemetry Collector and Java's exporters against the collector"
@@ -65,6 +65,9 @@ native-check:
 	cmake -S instrumentation/native -B build/native-check $(NATIVE_CHECK) -DEXRAY_SANITIZE=ON
 	cmake --build build/native-check
 	ctest --test-dir build/native-check --output-on-failure
+	cmake -S collector/native -B build/native-check-otlp $(NATIVE_CHECK) -DEXRAY_SANITIZE=ON
+	cmake --build build/native-check-otlp
+	ctest --test-dir build/native-check-otlp --output-on-failure
 ifneq ($(and $(shell command -v aarch64-linux-gnu-g++),$(shell command -v qemu-aarch64-static)),)
 	cmake -S instrumentation/native -B build/native-check-aarch64 $(NATIVE_CHECK) \
 	  --toolchain $(CURDIR)/tests/native/aarch64.cmake
@@ -77,6 +80,8 @@ endif
 # Both decoders of what the collector receives, held against each other.
 fuzz: install
 	$(BIN)/python tests/collector/fuzz.py 100000
+	EXRAY_NATIVE=off $(BIN)/python tests/collector/fuzz.py 20000
+	$(BIN)/python tests/collector/quick_fuzz.py 300000
 
 # Trials of the collector, whole; the tests take a small sample of each.
 .PHONY: fuzz-collector crash

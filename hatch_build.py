@@ -5,22 +5,38 @@ editable install cannot copy: it puts one directory, ``src/``, on ``sys.path``. 
 made here complete that directory, so the interpreter, mypy, pyright and pytest all read
 the working tree. Git ignores them and no artifact contains them.
 
-The native library is optional: where it cannot be built, exray does in Python what it can.
+The native libraries are optional: where they cannot be built, exray does in Python what it can.
 Set ``EXRAY_BUILD_NATIVE`` to ``require`` to make that an error, to ``off`` to go without.
 """
+
+# hatchling is where wheels are built, not where types are checked:
+# pyright: basic, reportMissingImports=false
 
 import os
 import shutil
 import subprocess
 import sysconfig
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-NATIVE = Path("instrumentation", "native")
-LIBRARY = "libexray_probe.so"
+
+@dataclass(frozen=True)
+class Native:
+    """A native library: its sources, which it is put beside, its name, its target in CMake."""
+
+    folder: Path
+    library: str
+    target: str
+
+
+LIBRARIES = (
+    Native(Path("instrumentation", "native"), "libexray_probe.so", "exray_probe"),
+    Native(Path("collector", "native"), "libexray_otlp.so", "exray_otlp"),
+)
 
 
 class ExrayBuildHook(BuildHookInterface):
@@ -30,41 +46,44 @@ class ExrayBuildHook(BuildHookInterface):
             for folder, package in self.build_config.sources.items():
                 if package:
                     link_folder(Path(root, "src", package), Path(root, folder))
-            built = build_library(root, self.app.display_warning)
-            if built is not None:
-                replace_file(built, root / NATIVE / LIBRARY)
+            for native in LIBRARIES:
+                built = build_library(root, native, self.app.display_warning)
+                if built is not None:
+                    replace_file(built, root / native.folder / native.library)
             return
-        built = build_library(root, self.app.display_warning)
-        if built is not None:
-            build_data["force_include"][str(built)] = f"exray/{NATIVE.as_posix()}/{LIBRARY}"
-            build_data["pure_python"] = False
-            # Not bound to a Python: the library is loaded by ctypes and by the runtimes.
-            platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
-            build_data["tag"] = f"py3-none-{platform}"
+        for native in LIBRARIES:
+            built = build_library(root, native, self.app.display_warning)
+            if built is not None:
+                place = f"exray/{native.folder.as_posix()}/{native.library}"
+                build_data["force_include"][str(built)] = place
+                build_data["pure_python"] = False
+                # Not bound to a Python: the libraries are loaded by ctypes and by the runtimes.
+                platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+                build_data["tag"] = f"py3-none-{platform}"
 
 
-def build_library(root: Path, warn: Any) -> Path | None:
-    """Return the library built from the sources below *root*, None where that fails."""
+def build_library(root: Path, native: Native, warn: Any) -> Path | None:
+    """Return a library built from its sources below *root*, None where that fails."""
     wanted = os.environ.get("EXRAY_BUILD_NATIVE", "auto")
     if wanted == "off":
         return None
     folder = Path(tempfile.mkdtemp(prefix="exray-native-"))  # the wheel reads it after we return
     generator = ["-G", "Ninja"] if shutil.which("ninja") else []
-    configure = ["cmake", "-S", str(root / NATIVE), "-B", str(folder), *generator]
+    configure = ["cmake", "-S", str(root / native.folder), "-B", str(folder), *generator]
     try:
         for command in (
             [*configure, "-DCMAKE_BUILD_TYPE=Release"],
-            ["cmake", "--build", str(folder), "--target", "exray_probe", "--parallel"],
+            ["cmake", "--build", str(folder), "--target", native.target, "--parallel"],
         ):
             subprocess.run(command, check=True, capture_output=True, text=True)
     except (OSError, subprocess.CalledProcessError) as error:
         output = f"{getattr(error, 'stdout', '')}{getattr(error, 'stderr', '')}"
         last = output.strip().splitlines()[-1:] or [str(error)]
         if wanted == "require":
-            raise RuntimeError(f"the native library cannot be built:\n{output or error}") from error
-        warn(f"exray is built without its native library: {last[0]}")
+            raise RuntimeError(f"{native.library} cannot be built:\n{output or error}") from error
+        warn(f"exray is built without {native.library}: {last[0]}")
         return None
-    return folder / LIBRARY
+    return folder / native.library
 
 
 def replace_file(source: Path, target: Path) -> None:

@@ -1,8 +1,9 @@
 """Whether a request is what it says to be, before it is acknowledged.
 
-What cannot be parsed is refused whole. A span that no table can hold, because its ids are
-not of 16 and 8 bytes or it has too much of something, is rejected by itself: the request is
-stored without it, so that all of the log is to be decoded.
+Most requests are sound, and told so without being parsed. What cannot be parsed is refused
+whole. A span that no table can hold, because its ids are not of 16 and 8 bytes or it has too
+much of something, is rejected by itself: the request is stored without it, so that all of the
+log is to be decoded.
 """
 
 import threading
@@ -25,6 +26,7 @@ from exray.schema.errors import DataError
 from .limits import Limits
 from .messages import message_from_protobuf
 from .otlp_json import message_from_json
+from .quick_check import count_sound
 from .reply import bad, too_large
 
 DENSE_BYTES = 1 << 20
@@ -67,12 +69,20 @@ def check_request(signal: Signal, data: bytes, limits: Limits, *, is_json: bool)
     if is_json and len(data) > limits.unpacked_bytes // 4:
         raise too_large(f"the JSON is larger than {limits.unpacked_bytes // 4} bytes")
     if not is_json:
+        records = count_sound(signal, data, limits)
+        if records is not None:
+            return Checked(records)
         _check_density(data)
     with _one_at_a_time:
-        return _check(signal, data, limits, is_json=is_json)
+        return parse_and_check(signal, data, limits, is_json=is_json)
 
 
-def _check(signal: Signal, data: bytes, limits: Limits, *, is_json: bool) -> Checked:
+def parse_and_check(signal: Signal, data: bytes, limits: Limits, *, is_json: bool) -> Checked:
+    """Look at a request by parsing it.
+
+    Raises:
+        RefusedError: It is none, or has too many records.
+    """
     parse = message_from_json if is_json else message_from_protobuf
     try:
         request = parse(signal, data)

@@ -35,23 +35,31 @@ def native_library() -> NativeLibrary:
 
     ``EXRAY_NATIVE=off`` in the environment keeps it from being loaded.
     """
-    if os.environ.get("EXRAY_NATIVE", "").strip().lower() == "off":
-        return NativeLibrary(None, "EXRAY_NATIVE=off disables it")
-    return load_library(LIBRARY_PATH)
+    return UNWANTED if is_unwanted() else load_library(LIBRARY_PATH)
 
 
-def load_library(path: Path) -> NativeLibrary:
-    """Load the library at *path* and check that it is of this version."""
+UNWANTED = NativeLibrary(None, "EXRAY_NATIVE=off disables it")
+
+
+def is_unwanted() -> bool:
+    """Tell whether the environment says to do without native libraries."""
+    return os.environ.get("EXRAY_NATIVE", "").strip().lower() == "off"
+
+
+def load_library(
+    path: Path, version: int = ABI_VERSION, version_function: str = "exray_abi_version"
+) -> NativeLibrary:
+    """Load the library at *path* and check that its function says this version."""
     if not path.is_file():
         return NativeLibrary(None, f"{path} does not exist: no compiler built it here")
     try:
         handle = ctypes.CDLL(str(path))
-        found = int(handle.exray_abi_version())
+        found = int(handle[version_function]())
     except (OSError, AttributeError) as error:
         return NativeLibrary(None, f"{path} cannot be loaded: {error}")
-    if found != ABI_VERSION:
+    if found != version:
         reason = (
-            f"{path} has interface version {found}, expected {ABI_VERSION}: build it again "
+            f"{path} has interface version {found}, expected {version}: build it again "
             "(pip install -e .)"
         )
         return NativeLibrary(None, reason)

@@ -37,11 +37,14 @@ assert "CREATE OR REPLACE" in files("exray.queries").joinpath("divergence", "lay
 assert files("exray.playback").joinpath("demo", "demo_int8.tflite").is_file()
 assert files("exray.diagnosis.page").joinpath("page.js").is_file()
 assert files("exray").joinpath("py.typed").is_file()
-assert not [f.name for f in files("exray.instrumentation").joinpath("native").iterdir()
-            if f.name.endswith((".cc", ".h", ".txt"))], "sources of the native library"
+for component in ("exray.instrumentation", "exray.collector"):
+    assert not [f.name for f in files(component).joinpath("native").iterdir()
+                if f.name.endswith((".cc", ".h", ".txt"))], "sources of a native library"
 if EXPECT_NATIVE:
+    from exray.collector.native_library import otlp_library
     from exray.instrumentation.native_library import native_library
     assert native_library().handle is not None, native_library().reason
+    assert otlp_library().handle is not None, otlp_library().reason
 print(len(modules), "modules import without the extras")
 """
 

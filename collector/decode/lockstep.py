@@ -8,6 +8,7 @@ own parser.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, cast
 
@@ -34,20 +35,26 @@ Values = NDArray[np.int64] | NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 
+@dataclass(frozen=True, slots=True)
 class Column:
-    """Values of one attribute, of the spans that have it.
+    """Values of one attribute, a place for each span.
 
     Args:
         known: The attribute.
-        rows: Those spans.
-        values: What they say: for a text its place.
-        sizes: Of texts, their bytes.
+        present: Which spans have it.
+        values: What those say: for a text its place.
+        sizes: Of texts, their bytes; zero where there is none.
     """
 
-    __slots__ = ("known", "rows", "sizes", "values")
+    known: Known
+    present: Flags
+    values: Values
+    sizes: Places
 
-    def __init__(self, known: Known, rows: Places, values: Values, sizes: Places) -> None:
-        self.known, self.rows, self.values, self.sizes = known, rows, values, sizes
+    @property
+    def rows(self) -> Places:
+        """The spans that have it."""
+        return np.flatnonzero(self.present)
 
     @property
     def places(self) -> Places:
@@ -91,7 +98,10 @@ class SpanReader:
         self.name_sizes = np.zeros(count, np.int64)
         self.masks = np.zeros(count, np.int64)
         self.columns: dict[str, Column] = {}
-        self._seen = np.zeros(count, np.int64)
+        self._read(begins, ends)
+
+    def _read(self, begins: Places, ends: Places) -> None:
+        self._seen = np.zeros(len(begins), np.int64)
         self._found: list[tuple[Places, Places, Places]] = []
         self._read_fields(begins, ends)
         needed = sum(1 << (tag >> 3) for tag in (_TRACE_ID, _SPAN_ID, _KIND))
@@ -236,7 +246,13 @@ class SpanReader:
         if known.column in self.columns:  # two groups of one key, by a collision of hashes
             self.odd[rows] = True
             return
-        self.columns[known.column] = Column(known, rows, found, sizes)
+        count = len(self.odd)
+        present = np.zeros(count, np.bool_)
+        spread: Any = np.zeros(count, found.dtype)
+        present[rows], spread[rows] = True, found
+        spread_sizes = np.zeros(count, np.int64)
+        spread_sizes[rows] = sizes
+        self.columns[known.column] = Column(known, present, spread, spread_sizes)
 
 
 _READERS = {

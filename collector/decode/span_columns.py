@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from exray.exporters.arrays import numbers
 from exray.exporters.span_content import FRAME, OWN_SCOPE, TENSOR
 
+from .gather import sketches_at, span_ids_at, texts_at
 from .known import FOREIGN, kinds_of
 from .lockstep import Column, Flags, SpanReader
 from .octets import Octets, Places
@@ -17,9 +18,6 @@ from .packed_texts import (
     integers_from_text,
     is_wide,
     reals_from_text,
-    sketch_from_text,
-    sketches_from_rows,
-    span_ids_from_rows,
 )
 from .plain import MAX_NS
 from .span_table import arrow, span_schema
@@ -28,9 +26,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     Array = pa.Array[Any]
-
-_INLINE = 12
-"""Longest text that stands in a view itself."""
 
 
 def table_from_spans(
@@ -77,7 +72,7 @@ def table_from_spans(
         elif column.known.kind == "text":
             columns[name] = _text_column(column, octets, odd)
         else:
-            columns[name] = _number_column(column, count)
+            columns[name] = _number_column(column)
     schema: Any = span_schema()
     arrays = [columns[f.name] if f.name in columns else pa.nulls(count, f.type) for f in schema]
     table = pa.Table.from_arrays(arrays, schema=schema)
@@ -106,44 +101,27 @@ def _constant(text: str, count: int) -> "Array":
     return array
 
 
-def _number_column(column: Column, count: int) -> "Array":
+def _number_column(column: Column) -> "Array":
     values: NDArray[Any] = column.values
     if column.known.kind == "small":
         values = values.astype(np.int32)
-    if len(column.rows) == count:
-        spread = np.empty_like(values)
-        spread[column.rows] = values
-        return numbers(spread)
-    spread = np.zeros(count, values.dtype)
-    missing = np.ones(count, np.bool_)
-    spread[column.rows], missing[column.rows] = values, False
-    return numbers(spread, missing)
+    return numbers(values, None if column.present.all() else ~column.present)
 
 
 def _text_column(column: Column, octets: Octets, odd: Flags) -> "Array":
-    count = len(odd)
-    places, sizes = np.zeros(count, np.int64), np.zeros(count, np.int64)
-    present = np.zeros(count, np.bool_)
-    places[column.rows], sizes[column.rows], present[column.rows] = (
-        column.values,
-        column.sizes,
-        True,
-    )
-    return _texts(octets, places, sizes, None if present.all() else present, odd)
+    present = None if column.present.all() else column.present
+    return _texts(octets, column.places, column.sizes, present, odd)
 
 
 def _texts(
     octets: Octets, places: Places, sizes: Places, present: Flags | None, odd: Flags
 ) -> "Array":
     """Return texts; spans whose text is no UTF-8 become odd, and their text empty."""
-    pa = arrow()
     sound = ~odd if present is None else present & ~odd
     if not sound.all():
         places, sizes = np.where(sound, places, 0), np.where(sound, sizes, 0)
-    array = _from_views(octets, places, sizes, present)
-    try:
-        array.validate(full=True)
-    except pa.ArrowInvalid:
+    array = texts_at(octets, places, sizes, present)
+    if array is None:
         for row in np.flatnonzero(sound).tolist():
             place, size = int(places[row]), int(sizes[row])
             try:
@@ -154,88 +132,41 @@ def _texts(
     return array
 
 
-def _from_views(octets: Octets, places: Places, sizes: Places, present: Flags | None) -> "Array":
-    """Return texts at these places as Arrow's string views have them, copied into strings.
-
-    A view has 16 bytes: the size, then the text itself, or its first four bytes and where
-    all of it is. https://arrow.apache.org/docs/format/Columnar.html#variable-size-binary-view-layout
-    """
-    pa = arrow()
-    views = np.zeros((len(places), 4), np.uint32)
-    views[:, 0] = sizes
-    head = octets.words[places]
-    long = sizes > _INLINE
-    if long.any():
-        views[:, 1] = head & np.uint64(0xFFFFFFFF)
-        views[:, 3] = places
-    short = ~long
-    if short.any():
-        within = places[short]
-        first = head[short] & _first(np.minimum(sizes[short], 8))
-        rest = octets.words[within + 8] & _first(np.clip(sizes[short] - 8, 0, 4))
-        views[short, 1] = first & np.uint64(0xFFFFFFFF)
-        views[short, 2] = first >> np.uint64(32)
-        views[short, 3] = rest & np.uint64(0xFFFFFFFF)
-    valid = None
-    if present is not None:
-        valid = pa.py_buffer(np.packbits(present, bitorder="little").tobytes())
-    buffers = [valid, pa.py_buffer(views), pa.py_buffer(octets.data)]
-    seen = pa.Array.from_buffers(pa.string_view(), len(places), buffers)
-    array: Array = seen.cast(pa.string())
-    return array
-
-
-def _first(sizes: Places) -> NDArray[np.uint64]:
-    """Return masks of the first bytes of a word."""
-    return _MASKS[sizes]
-
-
-_MASKS = np.array([(1 << 8 * size) - 1 for size in range(9)], np.uint64)
-
-
 def _frame_ids(column: Column, octets: Octets, odd: Flags) -> "Array":
     count = len(odd)
-    right = column.sizes == 16
-    odd[column.rows[~right]] = True
-    rows = column.rows[right]
-    ids, good = span_ids_from_rows(octets.rows(column.places[right], 16))
+    rows = column.rows
+    right = column.sizes[rows] == 16
+    odd[rows[~right]] = True
+    rows = rows[right]
+    ids, good = span_ids_at(octets, column.places[rows])
     odd[rows[~good]] = True
-    spread = np.zeros((count, 8), np.uint8)
+    spread = np.zeros(count, np.uint64)
     spread[rows] = ids
     present = np.zeros(count, np.bool_)
     present[rows] = True
-    return _ids(spread.view(np.uint64).reshape(-1), present)
+    return _ids(spread, present)
 
 
 def _sketches(column: Column, octets: Octets, odd: Flags) -> "dict[str, Array]":
     """Return the columns of sketches, the wide ones and their folds."""
     count = len(odd)
     narrow, wide = _ListsBySize(count), _ListsBySize(count)
-    for size in np.unique(column.sizes).tolist():
-        chosen = column.sizes == size
-        rows, places = column.rows[chosen], column.places[chosen]
+    all_rows = column.rows
+    sizes = column.sizes[all_rows]
+    for size in np.unique(sizes).tolist():
+        rows = all_rows[sizes == size]
         if size not in SKETCH_SIZES:
             odd[rows] = True
             continue
-        texts = octets.rows(places, size)
-        values = sketches_from_rows(texts)
-        if values is None:  # one of them is no sketch: look at each
-            good = [_holds_sketch(text.tobytes()) for text in texts]
-            odd[rows[~np.array(good)]] = True
-            rows, texts = rows[good], texts[good]
-            values = sketches_from_rows(texts)
-            if values is None:
-                odd[rows] = True
-                continue
+        values, good = sketches_at(octets, column.places[rows], SKETCH_SIZES[size], size)
+        if not good.all():
+            odd[rows[~good]] = True
+            rows, values = rows[good], values[good]
         if is_wide(values):
             wide.put(rows, values)
             values = folded(values)
         narrow.put(rows, values)
     return {"sketch": narrow.array(), "sketch_256": wide.array()}
-
-
-def _holds_sketch(text: bytes) -> bool:
-    return sketch_from_text(text.decode("latin-1")) is not None
 
 
 class _ListsBySize:
@@ -277,8 +208,9 @@ def _number_lists(column: Column, octets: Octets, odd: Flags) -> "Array":
     pa = arrow()
     read = _NUMBER_LISTS[column.known.column]
     found: list[list[float] | None] = [None] * len(odd)
+    rows = column.rows
     for row, place, size in zip(
-        column.rows.tolist(), column.values.tolist(), column.sizes.tolist(), strict=True
+        rows.tolist(), column.values[rows].tolist(), column.sizes[rows].tolist(), strict=True
     ):
         found[row] = read(octets.data[place : place + size].decode("latin-1"))
         if found[row] is None:

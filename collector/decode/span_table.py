@@ -60,5 +60,6 @@ def table_from_span_rows(rows: Sequence[Mapping[str, Any]]) -> "pyarrow.Table":
 def arrow() -> Any:
     """Return pyarrow, untyped: its stubs know neither numpy's arrays nor their masks."""
     import pyarrow as untyped
+    import pyarrow.compute  # `pyarrow` has it as an attribute from then on
 
     return untyped

@@ -13,7 +13,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from exray.exporters.span_content import OWN_SCOPE
 from exray.schema.errors import DataError
 
-from .lockstep import SpanReader
+from .native_spans import read_spans
 from .octets import Octets, Places
 from .origin import Origin, Origins
 from .plain import span_row
@@ -154,7 +154,7 @@ class TraceDecoder:
         own = np.flatnonzero(owned[of_span]) if len(of_span) else np.empty(0, np.int64)
         own_groups = of_span[own]
         table, odd = table_from_spans(
-            SpanReader(octets, begins[own], ends[own]),
+            read_spans(octets, begins[own], ends[own]),
             origins[own_groups],
             received[records[own_groups]],
         )

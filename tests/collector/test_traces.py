@@ -39,6 +39,17 @@ def test_changed_requests_are_read_as_protobuf_reads_them() -> None:
     assert sweep(HEALTHY, 150, seed=1) == 150
 
 
+@pytest.mark.usefixtures("without_otlp_library")
+@pytest.mark.parametrize("kind", KINDS)
+def test_spans_are_read_the_same_without_the_native_library(kind: str) -> None:
+    agree(encoded([KINDS[kind](number) for number in range(4)]))
+
+
+@pytest.mark.usefixtures("without_otlp_library")
+def test_changed_requests_are_read_the_same_without_the_native_library() -> None:
+    assert sweep(HEALTHY, 100, seed=2) == 100
+
+
 def test_a_difference_between_parsers_would_show() -> None:
     body = encoded([carried_frame(1)])[0]
     differing = [changed(np.random.default_rng(seed), body) for seed in range(40)]

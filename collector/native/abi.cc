@@ -1,0 +1,3 @@
+#include "abi.h"
+
+int exray_otlp_abi_version() { return exray::kOtlpAbiVersion; }
