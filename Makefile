@@ -18,6 +18,7 @@ help:
 	@echo "make interop    the OpenTelemetry Collector and Java's exporters against the collector"
 	@echo "make crash      collectors killed under load, and what is in the lake then"
 	@echo "make picture    the README's picture, taken anew"
+	@echo "make soak       ten minutes at half of what a collector can take; MINUTES says otherwise"
 	@echo "make lint typecheck docs package bench"
 
 # What `make demo` needs: LiteRT, no TensorFlow.
@@ -84,7 +85,7 @@ fuzz: install
 	$(BIN)/python tests/collector/quick_fuzz.py 300000
 
 # Trials of the collector, whole; the tests take a small sample of each.
-.PHONY: fuzz-collector crash
+.PHONY: fuzz-collector crash soak
 
 # Bad requests to a running collector, its answers checked and its memory watched.
 fuzz-collector: install
@@ -93,6 +94,10 @@ fuzz-collector: install
 # Collectors killed at random and at every step: what was acknowledged is in the lake, once.
 crash: install
 	PYTHONPATH=. $(BIN)/python -m tests.collector.crash 240
+
+# Half of what a collector can take, for MINUTES; its memory must not grow.
+soak: install
+	PYTHONPATH=. $(BIN)/python -m tests.collector.soak $(or $(MINUTES),10)
 
 lint: install
 	$(BIN)/ruff check .

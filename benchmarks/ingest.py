@@ -2,9 +2,11 @@
 
 Frames of 66 layers, as exray's exporter sends them, in requests of one frame and of fifteen:
 
-1. receive: four connections send over gRPC to the collector, which answers when a request is
-   on disk, and to Rotel (pip install rotel), which throws it away. Spans a second as seen by
-   the client, and CPU time of the server alone.
+1. receive: h2load (Debian: nghttp2-client) sends a request over and over again by gRPC, on
+   four connections, four requests at once on each, to the collector, which answers when a
+   request is on disk, and to Rotel (pip install rotel), which throws it away. Spans a second
+   as the client has them answered, and CPU time of the server alone. h2load takes little of
+   the machine and does not look at gRPC's status, so what was answered is counted in the log.
 2. wait: how long an answer takes at half of the collector's highest rate.
 3. decode: requests into typed columns, against protobuf's parser and a loop in Python.
 4. drain: from the log to sorted, committed Parquet, decoding in it; CPU time of the whole
@@ -14,15 +16,17 @@ Client and server share the machine's cores. Look at the ratios.
 """
 
 import argparse
-import itertools
+import importlib.util
 import os
+import re
+import shutil
 import socket
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
+from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,13 +39,15 @@ from rich.table import Table
 
 from exray.collector.decode import Body, TraceDecoder
 from exray.collector.drain.drain import Drain
-from exray.exporters.log import Encoding
+from exray.exporters.log import Encoding, count_records, segment_path, segments
 from exray.exporters.log_writer import LogWriter
 from exray.exporters.otlp_requests import RequestEncoder
 from exray.lake import Lake
 
 METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
-CONNECTIONS = 4
+CONNECTIONS, AT_ONCE = 4, 4
+QUEUED = 64
+"""Most requests at once on a connection where they are sent at a steady rate."""
 SPANS_OF_FRAME = 69
 LIMITS = {"receive": 3.0, "decode": 4.0, "drain": 1.0}
 """Least ratio to the other one: spans a second, spans a CPU second."""
@@ -100,10 +106,10 @@ def measure(
     waits_ms: list[float] = []
     for _ in range(rounds):
         with serve_rotel() as (address, pid):
-            theirs.append(send(address, pid, bodies, spans, seconds))
+            theirs.append(send(address, pid, bodies[0], spans, seconds))
         with serve_exray() as (address, pid):
-            ours.append(send(address, pid, bodies, spans, seconds))
-            waits_ms += wait_at(address, bodies, ours[-1].spans_per_s / spans / 2, seconds)
+            ours.append(send(address, pid, bodies[0], spans, seconds))
+            waits_ms += wait_at(address, bodies[0], ours[-1].spans_per_s / spans / 2, seconds)
     mine = statistics.median(sent.spans_per_s for sent in ours)
     other = statistics.median(sent.spans_per_s for sent in theirs)
     rotel_us = statistics.median(sent.cpu_us for sent in theirs)
@@ -150,8 +156,9 @@ def serve_exray() -> Generator[tuple[str, int]]:
     """Run the receivers and their log in a process of their own."""
     address = f"127.0.0.1:{free_port()}"
     with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder, "log")
         process = subprocess.Popen(
-            [sys.executable, "-c", SERVE, f"{folder}/log", address],
+            [sys.executable, "-c", SERVE, str(log), address],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -162,14 +169,22 @@ def serve_exray() -> Generator[tuple[str, int]]:
         finally:
             process.stdin.close()
             process.wait(30)
+        stored = sum(count_records(segment_path(log, segment)) for segment in segments(log))
+        if stored < answered[address]:
+            raise SystemExit(f"{answered[address]} requests were answered, {stored} are on disk")
+
+
+answered: Counter[str] = Counter()
+"""Requests by the address that answered them."""
 
 
 @contextmanager
 def serve_rotel() -> Generator[tuple[str, int]]:
     """Run Rotel, which receives and forgets."""
-    import rotel
-
-    agent = Path(rotel.__file__).with_name("rotel-agent")
+    found = importlib.util.find_spec("rotel")
+    if found is None or found.origin is None:
+        raise SystemExit("Rotel is not installed: pip install rotel")
+    agent = Path(found.origin).with_name("rotel-agent")
     address = f"127.0.0.1:{free_port()}"
     command = [agent, "start", "--exporter", "blackhole", "--otlp-grpc-endpoint", address]
     command += ["--otlp-http-endpoint", f"127.0.0.1:{free_port()}"]
@@ -210,52 +225,59 @@ def cpu_s(pid: int) -> float:
 # --- clients ------------------------------------------------------------------------------
 
 
-def send(address: str, pid: int, bodies: Sequence[bytes], spans: int, seconds: float) -> Sent:
+def send(address: str, pid: int, body: bytes, spans: int, seconds: float) -> Sent:
     """Send as fast as answers come."""
-    exchange(address, bodies, 0.5, None)
-    before_s, began_s = cpu_s(pid), time.monotonic()
-    answered = len(exchange(address, bodies, seconds, None))
-    took_s = time.monotonic() - began_s
-    return Sent(answered * spans / took_s, (cpu_s(pid) - before_s) / max(answered * spans, 1) * 1e6)
+    check_answer(address, body)
+    load(address, body, 0.5)
+    before_s = cpu_s(pid)
+    done, took_s, _ = load(address, body, seconds)
+    cpu_us = (cpu_s(pid) - before_s) / max(done * spans, 1) * 1e6
+    check_answer(address, body)
+    return Sent(done * spans / took_s, cpu_us)
 
 
-def wait_at(
-    address: str, bodies: Sequence[bytes], requests_per_s: float, seconds: float
-) -> list[float]:
-    """Send at a steady rate; return how long each answer took, in ms, since it was due."""
-    return [wait_s * 1e3 for wait_s in exchange(address, bodies, seconds, requests_per_s)]
+def wait_at(address: str, body: bytes, requests_per_s: float, seconds: float) -> list[float]:
+    """Send at a steady rate; return how long each answer took, in ms."""
+    _, _, waits_ms = load(address, body, seconds, requests_per_s)
+    return waits_ms
 
 
-def exchange(
-    address: str, bodies: Sequence[bytes], seconds: float, requests_per_s: float | None
-) -> list[float]:
-    """Send over all connections for a while; return the seconds that each answer took."""
-    waits_s: list[float] = []
-    end_s = time.monotonic() + seconds
+def check_answer(address: str, body: bytes) -> None:
+    """Send one request by gRPC's own client, which must be told that it is taken."""
+    with grpc.insecure_channel(address) as channel:
+        channel.unary_unary(METHOD)(body, timeout=30)
+    answered[address] += 1
 
-    def work(first: int) -> None:
-        options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_send_message_length", -1)]
-        with grpc.insecure_channel(address, options=options) as channel:
-            call = channel.unary_unary(METHOD)
-            pause_s = CONNECTIONS / requests_per_s if requests_per_s else 0.0
-            due_s = time.monotonic() + first * pause_s / CONNECTIONS
-            for body in itertools.cycle([*bodies[first:], *bodies[:first]]):
-                now_s = time.monotonic()
-                if now_s >= end_s:
-                    return
-                if pause_s:
-                    time.sleep(max(due_s - now_s, 0))
-                began_s = due_s if pause_s else now_s
-                call(body, timeout=30)
-                waits_s.append(time.monotonic() - began_s)
-                due_s += pause_s
 
-    threads = [threading.Thread(target=work, args=(i,)) for i in range(CONNECTIONS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return waits_s
+def load(
+    address: str, body: bytes, seconds: float, requests_per_s: float | None = None
+) -> tuple[int, float, list[float]]:
+    """Let h2load send over all connections for a while.
+
+    Returns:
+        Requests answered, the seconds that it took, and how long each took, in ms.
+    """
+    tool = shutil.which("h2load")
+    if tool is None:
+        raise SystemExit("h2load is not installed; Debian has it in nghttp2-client")
+    with tempfile.TemporaryDirectory() as folder:
+        message, log = Path(folder, "message"), Path(folder, "log")
+        message.write_bytes(b"\0" + len(body).to_bytes(4, "big") + body)
+        command = [tool, "-D", f"{seconds * 1e3:.0f}ms", "-c", str(CONNECTIONS), "-t", "1"]
+        command += ["-m", str(AT_ONCE if requests_per_s is None else QUEUED)]
+        if requests_per_s is not None:
+            command += ["--rps", f"{requests_per_s / CONNECTIONS:.3f}"]
+        command += ["-H", "content-type: application/grpc", "-H", "te: trailers"]
+        command += ["-d", str(message), "--log-file", str(log), f"http://{address}{METHOD}"]
+        began_s = time.monotonic()
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        took_s = time.monotonic() - began_s
+        waits_ms = [int(line.split("\t")[2]) / 1e3 for line in log.read_text().splitlines()]
+    counts = re.search(r"(\d+) done, (\d+) succeeded, (\d+) failed, (\d+) errored", done.stdout)
+    if counts is None or int(counts[3]) or int(counts[4]):
+        raise SystemExit(f"requests failed:\n{done.stdout}")
+    answered[address] += int(counts[2])
+    return int(counts[2]), took_s, waits_ms
 
 
 # --- from the log onward ------------------------------------------------------------------

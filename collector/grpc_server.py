@@ -35,6 +35,10 @@ _IDENTITY_AND_GZIP = 0b101
 STREAMS = 64
 """Calls at once on one connection; a client queues more by itself."""
 
+FRAME_BYTES = 1 << 20
+"""Largest part that a request may be sent in: by the protocol's own 16 KiB a large one takes
+more time to put together again."""
+
 
 class GrpcServer:
     """Listens for traces, metrics and logs.
@@ -64,6 +68,7 @@ class GrpcServer:
                 ("grpc.per_message_decompression", 0),
                 ("grpc.compression_enabled_algorithms_bitset", _IDENTITY_AND_GZIP),
                 ("grpc.max_concurrent_streams", STREAMS),
+                ("grpc.http2.max_frame_size", FRAME_BYTES),
                 # Two collectors on one port would take each other's requests.
                 ("grpc.so_reuseport", 0),
                 ("grpc.keepalive_permit_without_calls", 1),

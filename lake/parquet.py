@@ -9,7 +9,7 @@ fixed-length binary.
 # pyarrow's stubs leave many types open, which pyright strict reports on every use:
 # pyright: reportUnknownMemberType=false
 
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from exray.schema.columns import Column, Encoding, Table
 
@@ -41,7 +41,8 @@ def encode_parquet(rows: "pa.Table", table: Table) -> memoryview:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    ordered = rows.sort_by([(name, "ascending") for name in table.sort])
+    order = sorted_order(rows, table)
+    ordered = rows if order is None else rows.take(order)
     dictionary = [_leaf(c) for c in table.stored_columns if c.encoding == "dictionary"]
     sink = pa.BufferOutputStream()
     pq.write_table(
@@ -60,6 +61,34 @@ def encode_parquet(rows: "pa.Table", table: Table) -> memoryview:
         store_schema=False,
     )
     return memoryview(sink.getvalue())
+
+
+def sorted_order(rows: "pa.Table", table: Table) -> "pa.Array[pa.UInt64Scalar] | None":
+    """Return the places of *rows* in the order in which *table* stores them.
+
+    Returns:
+        None where they stand in it already.
+    """
+    import numpy as np
+    import pyarrow.compute as pc
+
+    keys = [name for name in table.sort if not _is_constant(rows.column(name))]
+    if not keys:
+        return None
+    few = rows.select(keys).combine_chunks()
+    order = pc.sort_indices(few, sort_keys=[(name, "ascending") for name in keys])
+    is_sorted = np.array_equal(order.to_numpy(), np.arange(len(order), dtype=np.uint64))
+    return None if is_sorted else order
+
+
+def _is_constant(column: "pa.ChunkedArray[Any]") -> bool:
+    """Tell whether all rows say the same: most sets are of one build and one model."""
+    import pyarrow.compute as pc
+
+    if column.null_count:
+        return False
+    bounds = cast("dict[str, object]", pc.min_max(column).as_py())
+    return bounds["min"] == bounds["max"]
 
 
 def row_count(content: bytes) -> int | None:

@@ -58,15 +58,15 @@ class _Spans:
             (self.kinds == OWN_FRAME)[:, None], self._ids, _octets(table, "frame_id", 8)
         )
         self._durations = self._measured()
-        identity = _identity(origins)
-        origin = self._table.column("origin").combine_chunks()
+        self._identity = _identity(origins)
+        """A row for each of *origins*."""
+        self._origin = self._table.column("origin").combine_chunks()
         self._columns: dict[str, Any] = {
-            **{name: column.take(origin) for name, column in identity.items()},
             "frame_span_id": _ids(self._frames, self.kinds == FOREIGN),
             "dur_ns": numbers(self._durations, self._durations < 0),
             "inference_index": self._inference_indices(),
             "subgraph_index": self._subgraphs(),
-            "sketch_version": _versions(self._table.column("sketch").combine_chunks()),
+            "sketch_version": _versions(self._table.column("sketch")),
             "dt": dates(_numpy(table, "received_ns")),
             **self._times_of_frames(),
         }
@@ -78,14 +78,36 @@ class _Spans:
         if not chosen.any():
             return arrow_schema(name).empty_table()
         fields = arrow_schema(name).names
-        made = {field: self._columns[field] for field in fields if field in self._columns}
+        index = self._stored_order(name, numbers(np.flatnonzero(chosen)))
+        origin = self._origin.take(index)
+        made = {
+            **{f: self._columns[f].take(index) for f in fields if f in self._columns},
+            **{f: self._identity[f].take(origin) for f in fields if f in self._identity},
+        }
         read = [f for f in self._table.column_names if f in fields and f not in made]
-        table = self._table.select(read)
-        if not chosen.all():
-            index = numbers(np.flatnonzero(chosen))
-            made = {field: column.take(index) for field, column in made.items()}
-            table = table.filter(arrow().array(chosen))
+        table = self._table.select(read).take(index)
         return table_from_columns(name, made | dict(zip(read, table.columns, strict=True)))
+
+    def _stored_order(self, name: str, chosen: "Array") -> "Array":
+        """Return the chosen spans in the order in which a table stores them.
+
+        The lake would put them into it: to take them once, in this order, spares a copy.
+        """
+        from exray.lake.parquet import sorted_order
+        from exray.schema.tables import TABLES
+
+        table = TABLES[name]
+        origin = self._origin.take(chosen)
+        keys = {key: self._sort_key(key, chosen, origin) for key in table.sort}
+        order = sorted_order(arrow().table(keys), table)
+        ordered: Array = chosen if order is None else chosen.take(order)
+        return ordered
+
+    def _sort_key(self, name: str, chosen: "Array", origin: "Array") -> Any:
+        if name in self._identity:
+            return self._identity[name].take(origin)
+        columns = self._columns
+        return (columns[name] if name in columns else self._table.column(name)).take(chosen)
 
     def _measured(self) -> NDArray[np.int64]:
         """Return durations, -1 where nobody knows them.

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exray.collector.messages import message_from_protobuf
+from exray.collector.native_library import otlp_library
 from exray.collector.otlp_json import message_from_json
 from exray.exporters.arrays import table_from_rows
 from exray.exporters.log import Encoding
@@ -26,8 +27,9 @@ from .traces import Body, DecodedSpans, TraceDecoder
 if TYPE_CHECKING:
     import pyarrow as pa
 
-CHUNK_BYTES = 3 << 20
-"""Requests decoded together: some thousand spans, which a core's cache holds."""
+CHUNK_BYTES, NATIVE_CHUNK_BYTES = 3 << 20, 12 << 20
+"""Requests decoded together. By numpy some thousand spans, which a core's cache holds through
+all its passes; the native library makes one."""
 
 MAX_BYTES = 256 << 20
 """Largest request once unpacked. A receiver takes far less; this bounds what a file may do."""
@@ -145,7 +147,8 @@ class RequestDecoder:
         """Return the spans of trace requests, read in chunks."""
         parts: list[Any] = []
         all_spans = DecodedSpans(self._traces.decode([]).table, [], {}, 0)
-        for chunk in _chunks(traces):
+        is_native = otlp_library().handle is not None
+        for chunk in _chunks(traces, NATIVE_CHUNK_BYTES if is_native else CHUNK_BYTES):
             found = self._traces.decode([body for _, body in chunk])
             parts.append(_moved(found.table, len(all_spans.origins)))
             all_spans.origins += found.origins
@@ -186,11 +189,13 @@ def _unpacked(body: bytes) -> bytes:
     return b"".join(parts)
 
 
-def _chunks(traces: Sequence[tuple[int, Body]]) -> Iterable[Sequence[tuple[int, Body]]]:
+def _chunks(
+    traces: Sequence[tuple[int, Body]], most_bytes: int
+) -> Iterable[Sequence[tuple[int, Body]]]:
     start = size = 0
     for position, (_, body) in enumerate(traces):
         more = len(body.data) if isinstance(body.data, bytes) else 0
-        if position > start and size + more > CHUNK_BYTES:
+        if position > start and size + more > most_bytes:
             yield traces[start:position]
             start, size = position, 0
         size += more

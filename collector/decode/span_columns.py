@@ -186,15 +186,28 @@ class _ListsBySize:
         pa = arrow()
         offsets = np.zeros(len(self._sizes) + 1, np.int32)
         np.cumsum(self._sizes, out=offsets[1:])
+        array: Array = pa.ListArray.from_arrays(
+            pa.array(offsets), pa.array(self._elements(offsets)), mask=pa.array(self._sizes == 0)
+        )
+        return array
+
+    def _elements(self, offsets: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Return the numbers of all lists, one behind the other."""
+        if len({values.shape[1] for _, values in self._parts}) == 1:
+            lists = np.flatnonzero(self._sizes)
+            if len(self._parts) == 1:  # all of one size, and in ascending order of rows
+                return self._parts[0][1].reshape(-1)
+            position = np.empty(len(self._sizes), np.int64)
+            position[lists] = np.arange(len(lists))
+            whole = np.empty((len(lists), self._parts[0][1].shape[1]), np.float32)
+            for rows, values in self._parts:
+                whole[position[rows]] = values
+            return whole.reshape(-1)
         elements = np.empty(int(offsets[-1]), np.float32)
         for rows, values in self._parts:
             first: Places = offsets[rows].astype(np.int64)
-            across = np.arange(int(values.shape[1]))
-            elements[first[:, None] + across] = values
-        array: Array = pa.ListArray.from_arrays(
-            pa.array(offsets), pa.array(elements), mask=pa.array(self._sizes == 0)
-        )
-        return array
+            elements[first[:, None] + np.arange(int(values.shape[1]))] = values
+        return elements
 
 
 _NUMBER_LISTS: dict[str, Any] = {
