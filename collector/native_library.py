@@ -15,7 +15,7 @@ from exray.instrumentation.native_library import (
     load_library,
 )
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 """What `exray_otlp_abi_version()` must return; see `native/abi.h`."""
 
 LIBRARY_PATH = Path(__file__).with_name("native") / "libexray_otlp.so"
@@ -28,7 +28,8 @@ def otlp_library() -> NativeLibrary:
         return UNWANTED
     library = load_library(LIBRARY_PATH, ABI_VERSION, "exray_otlp_abi_version")
     if library.handle is not None:
-        library.handle.exray_otlp_texts.restype = ctypes.c_int64
+        for name in ("exray_otlp_places", "exray_otlp_texts"):
+            library.handle[name].restype = ctypes.c_int64
         for name in ("exray_otlp_spans", "exray_otlp_floats", "exray_otlp_hex_ids"):
             library.handle[name].restype = None
     return library

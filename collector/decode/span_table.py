@@ -5,6 +5,7 @@ columns, so that what follows cannot tell them apart.
 """
 
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .known import KNOWN
@@ -60,6 +61,6 @@ def table_from_span_rows(rows: Sequence[Mapping[str, Any]]) -> "pyarrow.Table":
 def arrow() -> Any:
     """Return pyarrow, untyped: its stubs know neither numpy's arrays nor their masks."""
     import pyarrow as untyped
-    import pyarrow.compute  # `pyarrow` has it as an attribute from then on
 
+    import_module("pyarrow.compute")  # `pyarrow` has it as an attribute from then on
     return untyped

@@ -16,7 +16,7 @@ from .recent import Keys, RecentSpans, span_keys
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SET_BYTES = 48 << 20
+SET_BYTES = 96 << 20
 """Size of requests at which a set is full: as many spans as make files of a good size."""
 
 logger = logging.getLogger(__name__)

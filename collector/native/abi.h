@@ -11,7 +11,7 @@ namespace exray {
 
 // Raised with every change of an exported function or structure, here and in
 // native_library.py.
-constexpr int kOtlpAbiVersion = 1;
+constexpr int kOtlpAbiVersion = 2;
 
 enum FieldKind : uint8_t {
   kUnknownField = 0,
@@ -98,6 +98,12 @@ EXRAY_EXPORT int exray_otlp_abi_version();
 EXRAY_EXPORT int exray_otlp_check(const uint8_t* data, int64_t size, const exray::Message* messages,
                                   const exray::Field* fields, const exray::Limits* limits,
                                   uint64_t* records);
+
+// Finds the spans that follow one another from `begin` on, at most `capacity` of them; `begin`
+// and `end` bound them within `data`. Returns where they end, -1 where one is cut short.
+EXRAY_EXPORT int64_t exray_otlp_places(const uint8_t* data, int64_t begin, int64_t end,
+                                       int64_t capacity, int64_t* begins, int64_t* ends,
+                                       int64_t* count);
 
 // Reads spans of a buffer into columns that hold zeros. Every span lies within the buffer.
 EXRAY_EXPORT void exray_otlp_spans(const uint8_t* data, const int64_t* begins, const int64_t* ends,

@@ -144,8 +144,24 @@ class SpanReader {
   int32_t guesses_[kMostAttributes];
 };
 
+constexpr uint8_t kSpanTag = 2 << 3 | kBytes;
+
 }  // namespace
 }  // namespace exray
+
+int64_t exray_otlp_places(const uint8_t* data, int64_t begin, int64_t end, int64_t capacity,
+                          int64_t* begins, int64_t* ends, int64_t* count) {
+  exray::Reader in{data + begin, data + end};
+  *count = 0;
+  while (*count < capacity && in.left() > 1 && *in.at == exray::kSpanTag) {
+    ++in.at;
+    exray::Reader span;
+    if (!in.bytes(&span)) return -1;
+    begins[*count] = span.at - data;
+    ends[(*count)++] = span.end - data;
+  }
+  return in.at - data;
+}
 
 void exray_otlp_spans(const uint8_t* data, const int64_t* begins, const int64_t* ends,
                       int64_t count, const exray::Key* keys, int32_t key_count,

@@ -166,6 +166,38 @@ bool read_span(const std::string& span) {
   return mask == 63;
 }
 
+std::string changed(Random& random, std::string text) {
+  for (uint64_t left = 1 + random() % 3; left > 0 && !text.empty(); --left) {
+    const size_t at = random() % text.size();
+    switch (random() % 4) {
+      case 0: text[at] = static_cast<char>(random()); break;
+      case 1: text.resize(at); break;
+      case 2: text.erase(at, 1 + random() % 8); break;
+      default: text.insert(at, 1 + random() % 4, static_cast<char>(random()));
+    }
+  }
+  return text;
+}
+
+// Finds the spans of a list of them, changed or not.
+int64_t places_in(const std::string& spans, int64_t capacity, int64_t* count) {
+  const auto bytes = alone(spans);
+  std::vector<int64_t> begins(static_cast<size_t>(capacity)), ends(begins);
+  return exray_otlp_places(bytes.get(), 0, static_cast<int64_t>(spans.size()), capacity,
+                           begins.data(), ends.data(), count);
+}
+
+void check_places(Random& random) {
+  const std::string one = delimited(2, span_of(random)), spans = one + delimited(2, span_of(random));
+  const int64_t size = static_cast<int64_t>(spans.size());
+  int64_t count = 0;
+  CHECK(places_in(spans, 9, &count) == size && count == 2);
+  CHECK(places_in(spans, 1, &count) == static_cast<int64_t>(one.size()) && count == 1);
+  CHECK(places_in(spans + delimited(3, "https://x"), 9, &count) == size && count == 2);
+  CHECK(places_in(spans.substr(0, spans.size() - 1), 9, &count) == -1);
+  places_in(changed(random, spans), 9, &count);
+}
+
 void check_columns() {
   const uint8_t* text = reinterpret_cast<const uint8_t*>(kSketch.data());
   const int64_t place = 0;
@@ -180,19 +212,6 @@ void check_columns() {
   CHECK(good && found == 0xFF0E050403020100u);
 }
 
-std::string changed(Random& random, std::string text) {
-  for (uint64_t left = 1 + random() % 3; left > 0 && !text.empty(); --left) {
-    const size_t at = random() % text.size();
-    switch (random() % 4) {
-      case 0: text[at] = static_cast<char>(random()); break;
-      case 1: text.resize(at); break;
-      case 2: text.erase(at, 1 + random() % 8); break;
-      default: text.insert(at, 1 + random() % 4, static_cast<char>(random()));
-    }
-  }
-  return text;
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -202,6 +221,7 @@ int main(int argc, char** argv) {
   int sound = 0;
   for (int i = 0; i < requests; ++i) {
     check_requests(random);
+    check_places(random);
     const std::string span = span_of(random);
     CHECK(read_span(span));
     CHECK(!read_span(span + span));
