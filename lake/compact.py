@@ -154,7 +154,6 @@ def _without_those_of(
 ) -> "pa.Table":
     """Return *rows* without those whose key stands in one of *files*."""
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
 
     untyped: Any = pc
     time = next((c.name for c in table.stored_columns if c.name in ("start_ns", "time_ns")), None)
@@ -162,14 +161,27 @@ def _without_those_of(
         if not rows.num_rows or time is None:
             break
         span = untyped.min_max(rows.column(time)).as_py()
-        parquet: Any = pq.ParquetFile(storage.open(f"{table.name}/{file.name}"))
-        groups = _groups_within(parquet, time, span["min"], span["max"])
-        if not groups:
+        there = _keys_within(storage, table, file, (time, span["min"], span["max"]))
+        if there is None:
             continue
-        there = key_texts(parquet.read_row_groups(groups, list(table.key)).select(list(table.key)))
         repeated = untyped.is_in(key_texts(rows.select(list(table.key))), there)
         rows = rows.filter(untyped.invert(repeated))
     return rows
+
+
+def _keys_within(
+    storage: Storage, table: Table, file: DataFile, times: tuple[str, int, int]
+) -> Any:
+    """Return the keys of a file's rows that may be of some times, None where there are none."""
+    import pyarrow.parquet as pq
+
+    try:
+        parquet: Any = pq.ParquetFile(storage.open(f"{table.name}/{file.name}"))
+        groups = _groups_within(parquet, *times)
+        keys = parquet.read_row_groups(groups, list(table.key)) if groups else None
+    except FileNotFoundError as error:
+        raise _missing(storage, f"{table.name}/{file.name}") from error
+    return None if keys is None else key_texts(keys.select(list(table.key)))
 
 
 def _groups_within(parquet: Any, column: str, low: int, high: int) -> list[int]:
@@ -258,9 +270,13 @@ def _source(storage: Storage, name: str) -> Any:
 
     content = storage.read(name)
     if content is None:
-        msg = (
-            f"{storage.uri(name)!r} is missing, but the table's log names it. Restore it from a copy; "
-            "a vacuum of another program may have removed it."
-        )
-        raise LakeError(msg)
+        raise _missing(storage, name)
     return pa.BufferReader(content)
+
+
+def _missing(storage: Storage, name: str) -> LakeError:
+    msg = (
+        f"{storage.uri(name)!r} is missing, but the table's log names it. Restore it from a copy; "
+        "a vacuum of another program may have removed it."
+    )
+    return LakeError(msg)

@@ -5,6 +5,7 @@ environment's ``AWS_*`` variables, else the machine's own role. Neither keys nor
 ever put into a message.
 """
 
+import io
 import os
 import re
 import uuid
@@ -99,7 +100,9 @@ class ObjectStorage:
         import obstore
 
         with self._explained(name):
-            return obstore.open_reader(self._store, name)
+            return _Parts(
+                self._store, name, obstore.head(self._store, name)["size"], self.uri(name)
+            )
 
     def exists(self, name: str) -> bool:
         """Tell whether there is an object *name*."""
@@ -180,6 +183,43 @@ class ObjectStorage:
             yield
         except (BaseError, OSError) as error:
             raise explained(error, self.uri(name) if name else self.place) from None
+
+
+class _Parts(io.RawIOBase):
+    """An object as a file, of which only what is read is fetched."""
+
+    def __init__(self, store: "S3Store", name: str, size: int, url: str) -> None:
+        self._store, self._name, self._size, self._url = store, name, size, url
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        self._at = base + offset
+        return self._at
+
+    def read(self, size: int | None = -1) -> bytes:
+        import obstore
+        from obstore.exceptions import BaseError
+
+        left = self._size - self._at
+        wanted = left if size is None or size < 0 else min(size, left)
+        if wanted <= 0:
+            return b""
+        try:
+            part = obstore.get_range(self._store, self._name, start=self._at, length=wanted)
+        except (BaseError, OSError) as error:
+            raise explained(error, self._url) from None
+        self._at += wanted
+        return bytes(part)
 
 
 def explained(error: Exception, place: str) -> LakeError:

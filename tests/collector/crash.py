@@ -36,6 +36,9 @@ PROTOCOLS = ("http", "grpc")
 CHILD = Path(__file__).with_name("crash_child.py")
 START_TIMEOUT_S = 300.0
 
+PAUSE_S = 0.01
+"""Of a client between two requests: it leaves the machine time to start what was killed."""
+
 
 @dataclass
 class Figures:
@@ -117,7 +120,7 @@ class Victim:
 
 
 class Client(threading.Thread):
-    """Sends without a pause, and again what was not acknowledged.
+    """Sends all the time, and again what was not acknowledged.
 
     Args:
         victim: Where to.
@@ -154,6 +157,7 @@ class Client(threading.Thread):
                     return
                 self.resent += 1
             self.acknowledged += ids
+            self._stopping.wait(PAUSE_S)
 
     def _send_http(self, body: bytes) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", self._victim.port, timeout=10)

@@ -80,6 +80,20 @@ def test_a_compaction_leaves_each_row_once(url: str) -> None:
     assert count(lake, "frames") == 3
 
 
+def test_a_row_of_two_dates_stays_under_the_first_and_old_objects_go(url: str) -> None:
+    lake = Lake.open_or_create(url)
+    for dt in ("2026-02-01", "2026-02-09"):
+        lake.append({"spans": make_table("spans", dt=dt)})
+
+    for state in lake.partitions():
+        lake.compact(state)
+
+    assert count(lake, "spans") == 1
+    assert lake.remove_unused(24) == 0
+    assert lake.remove_unused(0) == 2
+    assert count(lake, "spans") == 1
+
+
 def test_a_follower_sees_commits(url: str) -> None:
     lake = Lake.open_or_create(url)
     follower = LakeFollower(lake)
