@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 BUILD := pyproject.toml hatch_build.py $(foreach folder,instrumentation/native collector/native,$(wildcard $(folder)/*.cc $(folder)/*.h $(folder)/CMakeLists.txt))
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help install demo test native-check fuzz lint typecheck docs package bench bench-faults bench-verdicts clean
+.PHONY: help install demo test native-check fuzz lint typecheck docs package bench bench-faults bench-verdicts bench-repair clean
 
 help:
 	@echo "make demo       install what the demo needs, run it, print what it found"
@@ -167,6 +167,10 @@ bench-faults: install
 bench-verdicts: install
 	$(BIN)/python benchmarks/self_compare.py
 	$(BIN)/python benchmarks/unexplained.py
+
+# An hour; a row for each case. See docs/repair.md.
+bench-repair: install
+	$(BIN)/python benchmarks/repair.py --planted $(or $(PLANTED),2)
 
 clean:
 	rm -rf $(VENV) dist build exray-demo

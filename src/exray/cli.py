@@ -30,6 +30,7 @@ COMMAND_MODULES = (
     "exray.grafana.commands",
     "exray.diagnosis.check_commands",
     "exray.diagnosis.diagnose_commands",
+    "exray.diagnosis.repair.commands",
     "exray.playback.commands",
     "exray.queries.commands",
 )
@@ -39,7 +40,7 @@ EXIT_OK = 0
 EXIT_ERROR = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
-USAGE_CODES = {"exray check": 64}
+USAGE_CODES = {"exray check": 64, "exray fix": 64}
 """Commands whose exit codes are told apart by scripts: sysexits' EX_USAGE for a wrong option."""
 
 
