@@ -30,7 +30,7 @@ from .service import TRACE_METHOD
 
 CLIENTS = 4
 LAYERS = 66
-BURST_S = 10.0
+WARM_UP_S, BURST_S = 3.0, 10.0
 SAMPLE_S = 1.0
 
 GROWTH_RATIO, GROWTH_BYTES = 0.05, 16 << 20
@@ -60,7 +60,7 @@ class Figures:
     def __str__(self) -> str:
         p99_ms = quantile(self.waits_s, 0.99) * 1e3
         lines = [
-            f"{self.rate_per_s:.0f} frames a second of {LAYERS} layers were due",
+            f"{self.rate_per_s:.1f} frames a second of {LAYERS} layers were due",
             f"acknowledged {self.acknowledged}, refused {self.refused}, p99 {p99_ms:.1f} ms",
             f"found {self.found}, distinct {self.distinct}, layers {self.layers}",
             f"largest log {max(self.log_bytes, default=0) >> 20} MiB",
@@ -108,13 +108,14 @@ class Sender(threading.Thread):
 
     Args:
         port: The collector's, of gRPC.
+        frame: What is sent.
         pause_s: Between two of them; 0 for as fast as answers come.
         number: Of the sender; frames of no two are the same.
     """
 
-    def __init__(self, port: int, pause_s: float, number: int) -> None:
+    def __init__(self, port: int, frame: "Frame", pause_s: float, number: int) -> None:
         super().__init__(daemon=True)
-        self._port, self._pause_s, self._number = port, pause_s, number
+        self._port, self._frame, self._pause_s, self._number = port, frame, pause_s, number
         self._stopping = threading.Event()
         self.acknowledged = self.refused = 0
         self.waits_s: list[float] = []
@@ -125,7 +126,7 @@ class Sender(threading.Thread):
         self.join()
 
     def run(self) -> None:
-        body, trace_id = frame_request()
+        body, trace_id = self._frame
         options = [("grpc.use_local_subchannel_pool", 1)]
         with grpc.insecure_channel(f"127.0.0.1:{self._port}", options=options) as channel:
             call: Any = channel.unary_unary(TRACE_METHOD)
@@ -145,8 +146,12 @@ class Sender(threading.Thread):
                 due_s = due_s + self._pause_s if self._pause_s else 0.0
 
 
-def frame_request() -> tuple[bytes, bytes]:
-    """Return a request of one frame, and the trace id that stands in it."""
+Frame = tuple[bytes, bytes]
+"""A request of one frame, and the trace id that stands in it."""
+
+
+def frame_request() -> Frame:
+    """Return a request of one frame of `LAYERS` layers."""
     frame = carried_frame(1, layers=LAYERS)
     encoder = RequestEncoder({"service.name": "soak"})
     return b"".join(b"".join(part) for part in encoder.traces([frame])), frame.trace_id
@@ -157,21 +162,30 @@ def soak(folder: Path, seconds: float, rate_per_s: float | None = None) -> Figur
     lake = folder / "lake"
     victim = Victim(folder / "collector", lake)
     figures = Figures()
+    frame = frame_request()
     if rate_per_s is None:
-        rate_per_s = _send(victim, figures, BURST_S, 0.0, 1) / BURST_S / 2
+        _send(victim, frame, figures, WARM_UP_S, 0.0, 1)
+        rate_per_s = _send(victim, frame, figures, BURST_S, 0.0, 1 + CLIENTS) / BURST_S / 2
         figures.waits_s.clear()
         figures.memory_bytes.clear()
     figures.rate_per_s = rate_per_s
-    _send(victim, figures, seconds, CLIENTS / rate_per_s, 1 + CLIENTS)
+    _send(victim, frame, figures, seconds, CLIENTS / rate_per_s, 1 + 2 * CLIENTS)
     assert victim.finish() == 0
     _count(figures, lake)
     return figures
 
 
 def _send(
-    victim: Victim, figures: Figures, seconds: float, pause_s: float, first_number: int
+    victim: Victim,
+    frame: Frame,
+    figures: Figures,
+    seconds: float,
+    pause_s: float,
+    first_number: int,
 ) -> int:
-    senders = [Sender(victim.grpc_port, pause_s, first_number + i) for i in range(CLIENTS)]
+    """Send from several threads for a while; return how many frames were acknowledged."""
+    port = victim.grpc_port
+    senders = [Sender(port, frame, pause_s, first_number + i) for i in range(CLIENTS)]
     for sender in senders:
         sender.start()
     end_s = time.monotonic() + seconds
