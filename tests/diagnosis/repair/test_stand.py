@@ -1,0 +1,53 @@
+"""What a repair works with: the half held out is hidden from the diagnosis."""
+
+import pytest
+
+from exray.diagnosis.repair.request import Request
+from exray.diagnosis.repair.rerun import Answers
+from exray.diagnosis.repair.stand import Stand, open_stand
+from exray.lake import Lake
+
+from .edges import FLOAT, IMAGES, INT8, LABELS, RGB, quiet, record
+
+
+@pytest.fixture(scope="module")
+def stand(tmp_path_factory: pytest.TempPathFactory) -> Stand:
+    folder = tmp_path_factory.mktemp("stand")
+    record(folder / "lake", "reference", FLOAT)
+    record(folder / "lake", "sound")
+    request = Request(
+        lake=Lake.open(folder / "lake"),
+        edge="sound",
+        reference="reference",
+        edge_model=INT8,
+        reference_model=FLOAT,
+        inputs=IMAGES,
+        labels=LABELS,
+        preprocess=RGB,
+    )
+    return open_stand(request, folder, quiet)
+
+
+def test_the_diagnosis_sees_one_half_of_the_frames(stand: Stand) -> None:
+    scene, _ = stand.diagnose()
+    assert scene.comparison.coverage.frames_paired == len(stand.chosen) == 24
+    held_out = {item.input_id for item in stand.held_out}
+    assert len(held_out) == 24
+    assert not held_out & {item.input_id for item in scene.replay.recorded()}
+
+
+def test_files_that_do_what_was_recorded_repeat_it(stand: Stand) -> None:
+    answers = stand.rerun(stand.start, stand.chosen, "")
+    assert stand.repeats(answers)
+    assert not stand.repeats({name: answers[other] for name, other in _shifted(answers)})
+
+
+def _shifted(answers: Answers) -> list[tuple[str, str]]:
+    names = list(answers)
+    return list(zip(names, names[1:] + names[:1], strict=True))
+
+
+def test_the_references_accuracy_is_that_of_its_recorded_answers(stand: Stand) -> None:
+    found = stand.reference_accuracy(stand.held_out)
+    assert found is not None
+    assert (found.correct, found.count) == (23, 24)
