@@ -159,9 +159,12 @@ bench: install
 	$(BIN)/python benchmarks/ingest.py
 	$(BIN)/python benchmarks/wire.py
 
-# Faults planted into the networks that EXRAY_TEST_DATA names: an hour, unless SAMPLE is small.
+# Faults planted into the networks that EXRAY_TEST_DATA names: hours, unless SAMPLE is small.
+# What was interrupted goes on where it stopped; delete FAULTS to begin anew.
+FAULTS ?= build/faults
 bench-faults: install
-	$(BIN)/python benchmarks/faults.py --sample $(or $(SAMPLE),0)
+	$(BIN)/python benchmarks/faults.py --sample $(or $(SAMPLE),0) --work $(FAULTS) \
+	  --keep $(FAULTS)/cases.jsonl --resume
 
 # How often a build fails against itself, and what ends as unexplained: needs EXRAY_TEST_DATA.
 bench-verdicts: install

@@ -36,6 +36,13 @@ class Op:
         """Whether the output holds integers with a scale."""
         return self.model.tensors[self.op.outputs[0]].quantization is not None
 
+    @property
+    def has_own_range(self) -> bool:
+        """Whether the output's scale may change alone: parts of a concatenation share theirs."""
+        output = self.op.outputs[0]
+        is_part = any(op.op == "CONCATENATION" and output in op.inputs for op in self.model.ops)
+        return self.is_quantized and self.op.op in (*WEIGHTED, "ADD") and not is_part
+
     def weights(self) -> Array | None:
         """Return a copy of the weights as they are stored."""
         found = self.model.constant(self.op.inputs[1]) if self.op.op in WEIGHTED else None
@@ -43,8 +50,8 @@ class Op:
 
     def bias(self) -> Array | None:
         """Return a copy of the bias as it is stored."""
-        has_one = self.op.op in WEIGHTED and len(self.op.inputs) > 2
-        found = self.model.constant(self.op.inputs[2]) if has_one else None
+        third = self.op.inputs[2:3] if self.op.op in WEIGHTED else ()
+        found = self.model.constant(third[0]) if third else None
         return None if found is None else found.copy()
 
     def put(self, position: int, values: Array) -> bool:
@@ -77,7 +84,7 @@ class Op:
 def zero_bias(op: Op, rng: Rng) -> bool:
     """Lose the bias."""
     bias = op.bias()
-    return bias is not None and bias.any() and op.put(2, np.zeros_like(bias))
+    return bias is not None and bool(bias.any()) and op.put(2, np.zeros_like(bias))
 
 
 def rotate_scales(op: Op, rng: Rng) -> bool:
@@ -104,7 +111,7 @@ def change_weight_scale(op: Op, rng: Rng) -> bool:
 
 def stretch_range(op: Op, rng: Rng) -> bool:
     """Calibrate the output eight times too wide."""
-    if not op.is_quantized or op.op.op not in (*WEIGHTED, "ADD"):
+    if not op.has_own_range:
         return False
     op.rescale_output(8.0)
     return True
@@ -112,7 +119,7 @@ def stretch_range(op: Op, rng: Rng) -> bool:
 
 def clip_range(op: Op, rng: Rng) -> bool:
     """Calibrate the output four times too narrow."""
-    if not op.is_quantized or op.op.op not in (*WEIGHTED, "ADD"):
+    if not op.has_own_range:
         return False
     op.rescale_output(0.25)
     return True
@@ -154,8 +161,9 @@ def swap_channels(op: Op, rng: Rng) -> bool:
     axis = 3 if op.is_depthwise else 0
     if weights is None or weights.shape[axis] < 8:
         return False
-    order = np.arange(weights.shape[axis])
-    chosen = rng.choice(len(order), max(2, len(order) // 4), replace=False)
+    count = int(weights.shape[axis])
+    order: Array = np.arange(count)
+    chosen = rng.choice(count, max(2, count // 4), replace=False)
     order[chosen] = np.roll(order[chosen], 1)
     if weights.dtype.kind != "f":  # the scales go along: it is the channels that are wrong
         scales = op.tensors[op.op.inputs[1]].quantization
@@ -192,13 +200,55 @@ def three_bits(op: Op, rng: Rng) -> bool:
     return op.put(1, (np.rint(real / step) * step).astype(weights.dtype))
 
 
+def one_scale(op: Op, rng: Rng) -> bool:
+    """Quantize the weights with one scale for all channels."""
+    weights = op.weights()
+    if weights is None or weights.dtype != np.int8:
+        return False
+    scales = op.tensors[op.op.inputs[1]].quantization
+    if scales.scale is None or len(scales.scale) < 3:
+        return False
+    shape = [1] * weights.ndim
+    shape[3 if op.is_depthwise else 0] = -1
+    own, common = scales.scale, scales.scale.max()
+    real = weights.astype(np.float64) * own.reshape(shape)
+    bias = op.bias()
+    if bias is not None:
+        op.put(2, np.rint(bias * (own / common)).astype(np.int32))
+        noted = op.tensors[op.op.inputs[2]].quantization
+        noted.scale = (noted.scale / own * common)[:1].astype(np.float32)
+        noted.zeroPoint = noted.zeroPoint[:1]
+    scales.scale = np.array([common], np.float32)
+    scales.zeroPoint = np.zeros(1, np.int64)
+    return op.put(1, np.rint(real / common).astype(np.int8))
+
+
+def end_biases(op: Op, rng: Rng) -> bool:
+    """Let the biases of an eighth of the channels stop at the end of int32."""
+    bias = op.bias()
+    if bias is None or bias.dtype != np.int32:
+        return False
+    chosen = rng.choice(len(bias), max(1, len(bias) // 8), replace=False)
+    bias[chosen] = np.where(bias[chosen] < 0, -(2**31), 2**31 - 1)
+    return op.put(2, bias)
+
+
 @dataclass(frozen=True)
 class Fault:
-    """A fault and the codes that name it."""
+    """A fault and the codes that name it.
+
+    Args:
+        name: What tables call it.
+        edit: Makes it.
+        codes: Each names it rightly.
+        felt_db: What the operator must come to for the fault to count: below this it differs
+            from the unedited one on the same inputs.
+    """
 
     name: str
     edit: Edit
     codes: tuple[str, ...]
+    felt_db: float = 30.0
 
 
 CONVERSION, QUANTIZATION, RANGE = "conversion.layer", "quantization.layer", "quantization.range"
@@ -216,17 +266,36 @@ FAULTS = (
     Fault("activation removed", remove_activation, (CONVERSION,)),
     Fault("NaN weight", plant_nan, (CONVERSION,)),
     Fault("3-bit weights", three_bits, (QUANTIZATION,)),
+    # Weights of one scale are common and mostly harmless: only what ruins a layer is a fault.
+    Fault("one scale for all", one_scale, ("quantization.per_tensor",), felt_db=12.0),
+    Fault("bias at its end", end_biases, ("quantization.bias_saturation",)),
 )
 
+KERNEL_FAULTS = tuple(
+    Fault(f"kernel: {fault.name}", fault.edit, ("kernel.layer",), felt_db=20.0)
+    for fault in FAULTS
+    if fault.name
+    in (
+        "bias zeroed",
+        "zero point moved",
+        "kernel flipped",
+        "channels swapped",
+        "weight scale changed",
+    )
+)
+"""The same done by the runtime: the file is the sound one, what it computes is not."""
 
-def half_precision(model: TfliteModel, objects: Any, rng: Rng) -> bool:
-    """Round all weights to half precision; benign."""
-    done = False
+
+def round_weights(model: TfliteModel, objects: Any, rng: Rng) -> bool:
+    """Round all float weights to 11 to 14 bits, up or down by chance; benign."""
+    done, kept = False, int(rng.integers(11, 15))
     for index in range(len(model.ops)):
         op = Op(model, objects, index)
         weights = op.weights()
         if weights is not None and weights.dtype == np.float32:
-            done = op.put(1, weights.astype(np.float16).astype(np.float32))
+            mantissa, exponent = np.frexp(weights)
+            rounded = np.floor(mantissa * 2.0**kept + rng.random(weights.shape)) / 2.0**kept
+            done = op.put(1, np.ldexp(rounded, exponent).astype(np.float32))
     return done
 
 
@@ -235,7 +304,7 @@ def recalibrate(model: TfliteModel, objects: Any, rng: Rng) -> bool:
     done = False
     for index in range(len(model.ops)):
         op = Op(model, objects, index)
-        if op.is_quantized and op.op.op in (*WEIGHTED, "ADD"):
+        if op.has_own_range:
             # from here on edits must see each other: biases are read from the tables
             op.rescale_output(float(rng.uniform(0.95, 1.3)))
             done = True
