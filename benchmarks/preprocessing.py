@@ -1,7 +1,7 @@
 """What the candidate search names of preprocessing faults, on the networks of the data's README.
 
 Prints a row for each code: faults made, those named rightly, wrongly or not at all, the
-share of right ones with its Clopper-Pearson interval (95 %), and the time of a search.
+share of right ones with its Clopper-Pearson interval (95 %), and the CPU time of a search.
 """
 
 import argparse
@@ -48,14 +48,14 @@ def line_of(trial: Trial) -> str:
     verdict = "same" if trial.is_same else "right" if trial.is_right else "WRONG"
     named = {code: round(margin, 1) for code, margin in trial.named.items()}
     told = f"{verdict:6} {trial.case.name}: {named or 'none'} at {trial.match_db:.1f} dB"
-    return f"{told}, {trial.duration_s:.1f} s"
+    return f"{told}, {trial.duration_s:.1f} s, CPU {trial.cpu_s:.1f} s"
 
 
 def report(trials: list[Trial]) -> str:
     """Return the tables."""
     told = [trial for trial in trials if not trial.is_same]
     singles = [trial for trial in told if len(trial.case.codes) == 1]
-    lines = ["code               faults right wrong none  right %      95 %        s"]
+    lines = ["code               faults right wrong none  right %      95 %    CPU s"]
     for code in sorted({code for trial in singles for code in trial.case.codes}):
         lines.append(_row(code, [t for t in singles if code in t.case.codes]))
     lines.append(_row("all single", singles))
@@ -64,8 +64,8 @@ def report(trials: list[Trial]) -> str:
     unknown = [trial for trial in told if not trial.case.codes]
     lines.append(_row("of no code", unknown))
     lines += ["", f"{len(trials) - len(told)} cases left alone: their inputs are the same", ""]
-    slowest = max(told, key=lambda trial: trial.duration_s)
-    lines.append(f"slowest search {slowest.duration_s:.1f} s ({slowest.case.name})")
+    slowest = max(told, key=lambda trial: trial.cpu_s)
+    lines.append(f"slowest search {slowest.cpu_s:.1f} s of CPU ({slowest.case.name})")
     return "\n".join([*lines, *_calibration(told)])
 
 
@@ -73,7 +73,7 @@ def _row(name: str, trials: list[Trial]) -> str:
     right = sum(trial.is_right for trial in trials)
     none = sum(not trial.is_right and not trial.named for trial in trials)
     low, high = clopper_pearson(right, len(trials))
-    mean_s = sum(trial.duration_s for trial in trials) / max(1, len(trials))
+    mean_s = sum(trial.cpu_s for trial in trials) / max(1, len(trials))
     share = right / max(1, len(trials))
     counts = f"{len(trials):6d} {right:5d} {len(trials) - right - none:5d} {none:4d}"
     return f"{name:18} {counts}  {share:7.1%}  {low:5.1%} to {high:6.1%} {mean_s:5.1f}"

@@ -1,6 +1,9 @@
 """What a comparison of two runs found, as plain values: the terminal, JSON and HTML read it."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+
+from exray.playback.task import PairedMeans
 
 Json = dict[str, object]
 """A JSON object; never holds NaN or an infinity."""
@@ -204,6 +207,7 @@ class Comparison:
         stages: Times outside the layers, the model's execution last.
         flips: Labelled inputs that one side alone got right, None without labels.
         mcnemar_p: Probability of flips at least as uneven between equally good sides.
+        tasks: What playback's task gave the frames that both judged, by metric.
     """
 
     edge: Side
@@ -214,6 +218,7 @@ class Comparison:
     stages: tuple[StageTime, ...] = ()
     flips: int | None = None
     mcnemar_p: float | None = None
+    tasks: Mapping[str, PairedMeans] = field(default_factory=dict[str, PairedMeans])
 
     @property
     def inputs(self) -> tuple[Place, ...]:
@@ -240,5 +245,6 @@ class Comparison:
                 "reference": self.reference.to_json(),
                 "flips": self.flips,
                 "mcnemar_p": self.mcnemar_p,
+                "tasks": {metric: asdict(means) for metric, means in self.tasks.items()},
             },
         }

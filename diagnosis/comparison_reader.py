@@ -6,6 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from exray.playback.outcome import mcnemar_exact, wilson_interval
+from exray.playback.task import PairedMeans, paired_means
 
 from .comparison import (
     INFERENCE,
@@ -32,6 +33,7 @@ _OF_BOTH: tuple[str, ...] = (
     "input_divergence",
     "frame_coverage",
     "outcome_compare",
+    "task_scores",
     "layer_unpaired",
 )
 _OF_SIDE: tuple[str, ...] = (
@@ -85,6 +87,7 @@ def read_comparison(
         stages=(*_stages(ours["stage_latency"], theirs["stage_latency"]), inference),
         flips=flips,
         mcnemar_p=mcnemar_p,
+        tasks=_tasks(pair["task_scores"]),
     )
 
 
@@ -151,6 +154,19 @@ def _flips(rows: Sequence[Row]) -> tuple[int | None, float | None]:
     edge_only = int(rows[0]["edge_only_correct"])
     reference_only = int(rows[0]["reference_only_correct"])
     return edge_only + reference_only, mcnemar_exact(edge_only, reference_only)
+
+
+def _tasks(rows: Sequence[Row]) -> dict[str, PairedMeans]:
+    """Return the paired means of each metric that both sides have."""
+    found: dict[str, PairedMeans] = {}
+    for metric in dict.fromkeys(str(row["metric"]) for row in rows):
+        of = [row for row in rows if row["metric"] == metric]
+        means = paired_means(
+            [float(row["edge_value"]) for row in of], [float(row["reference_value"]) for row in of]
+        )
+        if means is not None:
+            found[metric] = means
+    return found
 
 
 def _layers(

@@ -20,6 +20,7 @@ from .wording import (
     number,
     places_and_times,
     sqnr_cell,
+    task_lines,
     times_line,
     unmatched_lines,
 )
@@ -51,7 +52,11 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
 def print_outcome(comparison: Comparison, console: Console) -> None:
     """Print how often each side was right, and on how many inputs they part."""
     console.print(_outcome_table(comparison, console))
-    print_line(flips_line(comparison), console)
+    tasks = task_lines(comparison)
+    for line in tasks:
+        print_line(line, console)
+    if not tasks or comparison.flips is not None:
+        print_line(flips_line(comparison), console)
 
 
 def print_line(text: str, console: Console, style: str = "") -> None:

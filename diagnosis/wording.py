@@ -38,6 +38,19 @@ def flips_line(comparison: Comparison) -> str:
     return f"Flips (right on one side only): {comparison.flips}{p}"
 
 
+def task_lines(comparison: Comparison) -> list[str]:
+    """Return, for each metric of a task, both sides' means and how sure their difference is."""
+    lines: list[str] = []
+    for metric, means in comparison.tasks.items():
+        low, high = means.difference_ci95
+        lines.append(
+            f"Mean {metric} of {means.frames} frames: edge {means.edge:.3f}, reference "
+            f"{means.reference:.3f}, difference {means.edge - means.reference:+.3f} "
+            f"(95 % interval {low:+.3f} to {high:+.3f}, p = {means.p:.3g})"
+        )
+    return lines
+
+
 def times_line(comparison: Comparison) -> str | None:
     """Return what to know about the times, None where they are what they seem."""
     inflated = [s.build for s in (comparison.edge, comparison.reference) if s.times_inflated]

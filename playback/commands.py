@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ from .limits import MAX_THREADS
 
 if TYPE_CHECKING:
     from .result import PlaybackResult
+    from .task import Task
 
 app = typer.Typer()
 
@@ -42,7 +44,11 @@ def run(
         str, typer.Option(help="Which side of a comparison it is.", metavar="edge|reference")
     ] = "edge",
     labels: Annotated[
-        str | None, typer.Option(help="True class of each input.", metavar="CSV[:COLUMN]")
+        str | None,
+        typer.Option(
+            help="True class of each input; or COCO annotations of boxes; or a folder of masks.",
+            metavar="CSV[:COLUMN]|JSON|DIR",
+        ),
     ] = None,
     label_offset: Annotated[
         int, typer.Option(help="Added to each label.", metavar="N", show_default=False)
@@ -113,13 +119,19 @@ def run(
         kernels=kernels,
         threads=threads,
     )
-    truth = None if labels is None else load_labels(labels, label_offset)
+    task = None if labels is None else _task_of(Path(labels), label_offset)
+    truth = None if labels is None or task is not None else load_labels(labels, label_offset)
     dataset = open_dataset(inputs, limit=limit, label_offset=label_offset)
-    if label_offset and truth is None and all(item.label is None for item in dataset):
+    if (
+        label_offset
+        and truth is None
+        and task is None
+        and all(item.label is None for item in dataset)
+    ):
         msg = f"--label-offset {label_offset}: there are no labels. Pass --labels CSV, or an npz"
         raise UsageError(f"{msg} with an array 'labels'.")
     with show_progress(f"{build} ({role})") as progress:
-        result = play(pipeline, dataset, truth, progress)
+        result = play(pipeline, dataset, truth, progress, task)
     notes = result.notes(is_part=limit is not None)
     if as_json:
         if result.clamping is not None:
@@ -135,11 +147,25 @@ def run(
         raise DataError(msg)
 
 
+def _task_of(truth: Path, label_offset: int) -> "Task | None":
+    """Return what judges boxes or masks, None where labels are classes."""
+    if truth.is_dir():
+        from .segmentation import Segmentation
+
+        return Segmentation.open(truth, label_offset)
+    if truth.suffix.lower() == ".json":
+        from .detection import Detection
+
+        return Detection.open(truth, label_offset)
+    return None
+
+
 def result_json(
     result: "PlaybackResult", build: str, role: str, notes: list[str]
 ) -> dict[str, object]:
     """Return what ``run --json`` prints."""
     accuracy, top5, latency = result.accuracy, result.top5, result.latency_ms
+    task = result.task_result
     return {
         "run_id": None if result.run is None else result.run.run_id.hex(),
         "build": build,
@@ -156,6 +182,7 @@ def result_json(
             "correct": accuracy.correct,
             "labelled": accuracy.count,
         },
+        "task": None if task is None else asdict(task),
         "labels": notes,
         "warnings": [] if result.clamping is None else [result.clamping],
         "latency_ms": None if latency is None else {"p50": latency[0], "p99": latency[1]},
@@ -170,6 +197,10 @@ def print_result(result: "PlaybackResult", build: str, role: str, notes: list[st
     if accuracy is not None:
         low, high = accuracy.ci95
         line += f", top-1 {accuracy.value:.1%} (95 % interval {low:.1%} to {high:.1%})"
+    task = result.task_result
+    if task is not None:
+        low, high = task.ci95
+        line += f", {task.metric} {task.value:.3f} (95 % interval {low:.3f} to {high:.3f})"
     if latency is not None:
         line += f", model {latency[0]:.2f} ms median, {latency[1]:.2f} ms p99"
     if result.failures:

@@ -49,12 +49,17 @@ class KerasRunner(Runner):
     def run(self, value: Array) -> Array:
         """Run the model eagerly on one input."""
         try:
-            return _first(self._model(value, training=False))
+            self._outputs = _flat(self._model(value, training=False))
+            return self._outputs[0]
         except Exception as error:  # Keras and TensorFlow raise errors of many types
             bold = _BOLD.search(str(error))
             said = one_line(bold[1] if bold else error)
             msg = f"the model cannot compute this input: {said}"
             raise DataError(msg) from error
+
+    def outputs(self) -> list[Array]:
+        """Return all outputs of the last run."""
+        return self._outputs
 
     def run_plain(self, value: Array) -> Array:
         """Run the same model once, untraced."""
@@ -104,10 +109,12 @@ def _input_spec(model: Path, tensor: Any) -> InputSpec:
     return InputSpec((*(1 if size is None else size for size in batch), *rest), dtype)
 
 
-def _first(outputs: object) -> Array:
-    """Return the first of a model's outputs, which Keras gives as tensor, list or dict."""
+def _flat(outputs: object) -> list[Array]:
+    """Return a model's outputs, which Keras gives as tensor, list or dict, in their order."""
     if isinstance(outputs, Mapping):
-        return _first(next(iter(cast("Mapping[str, object]", outputs).values())))
-    if isinstance(outputs, list | tuple):
-        return _first(cast("Sequence[object]", outputs)[0])
-    return np.asarray(outputs)
+        values: Sequence[object] = list(cast("Mapping[str, object]", outputs).values())
+    elif isinstance(outputs, list | tuple):
+        values = cast("Sequence[object]", outputs)
+    else:
+        return [np.asarray(outputs)]
+    return [array for value in values for array in _flat(value)]

@@ -11,6 +11,7 @@ from exray.instrumentation.litert import quantization_from_details
 from exray.instrumentation.litert_patching import LITERT_MODULES, litert_model_of
 from exray.instrumentation.patching import untraced
 from exray.schema.errors import DataError, MissingExtraError, ModelError
+from exray.schema.quantization import dequantize
 from exray.schema.records import Run
 
 from .runners import Array, InputSpec, Runner, check_input_count, check_input_dtype, one_line
@@ -62,6 +63,15 @@ class LiteRTRunner(Runner):
     def run(self, value: Array) -> Array:
         """Run the model on one input of its own shape and dtype."""
         return self._run(self._interpreter, value)
+
+    def outputs(self) -> list[Array]:
+        """Return all outputs of the last run in real units."""
+        found: list[Array] = []
+        with untraced():
+            for detail in self._interpreter.get_output_details():
+                stored: Array = self._interpreter.get_tensor(int(detail["index"]))
+                found.append(dequantize(stored, quantization_from_details(detail), np.float32))
+        return found
 
     def run_plain(self, value: Array) -> Array:
         """Run a second, uninstrumented interpreter once."""

@@ -48,6 +48,10 @@ class OnnxRunner(Runner):
         """Run the model on one input of its own shape and dtype."""
         return self._run(self._session, value)
 
+    def outputs(self) -> list[Array]:
+        """Return all outputs of the last run as the model gives them."""
+        return self._outputs
+
     def run_plain(self, value: Array) -> Array:
         """Run a second, uninstrumented session once."""
         with untraced():
@@ -76,11 +80,12 @@ class OnnxRunner(Runner):
 
     def _run(self, session: Any, value: Array) -> Array:
         try:
-            first: Any = session.run(None, {self._input_name: value})[0]
+            outputs: Any = session.run(None, {self._input_name: value})
         except Exception as error:  # as above
             msg = f"the model cannot compute this input: {one_line(error)}"
             raise DataError(msg) from error
-        return np.asarray(first)
+        self._outputs: list[Array] = [np.asarray(output) for output in outputs]
+        return self._outputs[0]
 
 
 def check_onnx(model: Path) -> None:

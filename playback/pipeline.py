@@ -24,6 +24,7 @@ from .progress import Progress, ignore_progress
 from .result import PlaybackResult
 from .runners import Runner, plan_runner
 from .spec import PreprocessSpec
+from .task import PREFIX, Task
 
 LAST_WRITE_S = 600.0
 """Longest wait for the last records to be written: a slow disk, not a broken one."""
@@ -64,6 +65,7 @@ def play(
     dataset: Dataset,
     labels: Labels | None,
     progress: Progress = ignore_progress,
+    task: Task | None = None,
 ) -> PlaybackResult:
     """Run every input through the pipeline and record it in the lake.
 
@@ -75,9 +77,11 @@ def play(
         dataset: The inputs.
         labels: Their classes; None for those that the dataset brings, if any.
         progress: Told how far the work is.
+        task: Judges what is no vector of class scores, such as boxes.
 
     Raises:
-        UsageError: Build or role is none, no label matches, or the spec does not fit the model.
+        UsageError: Build or role is none, no label matches, the spec does not fit the model,
+            or it shows the model a part of each image alone while a task is judged.
         ModelError: The model cannot be loaded.
         LakeError: The lake cannot be opened, or not everything could be written.
         MissingExtraError: What the model, the images or the lake need is not installed.
@@ -93,8 +97,10 @@ def play(
         default_privacy="open",
     )
     match = _match_labels(dataset, labels)
+    if task is not None:
+        _check_whole(pipeline.spec)
     load = plan_runner(pipeline.model, kernels=pipeline.kernels, threads=pipeline.threads)
-    result = PlaybackResult(match=match)
+    result = PlaybackResult(match=match, task=task)
     with _Recording(config, pipeline.spec):
         runner = load()
         if pipeline.spec is not None:
@@ -125,6 +131,17 @@ def _match_labels(dataset: Dataset, labels: Labels | None) -> LabelMatch:
         )
         raise UsageError(msg)
     return match
+
+
+def _check_whole(spec: PreprocessSpec | None) -> None:
+    """Refuse a crop: where an object of the image is in the model's input would be guessed."""
+    image = None if spec is None else spec.image
+    if image is not None and image.crop != "none":
+        msg = (
+            "boxes and masks are held against whole images, and the preprocessing crops them. "
+            "Declare `crop: none`, or leave out --labels."
+        )
+        raise UsageError(msg)
 
 
 class _Recording:
@@ -186,7 +203,9 @@ def _play_item(
             before_ns = time.perf_counter_ns()
             output = runner.run(value)
             dur_ns = time.perf_counter_ns() - before_ns
-            if names_classes(output):
+            if result.task is not None:
+                _judge(frame, result.task, item.input_id, runner.outputs(), raw)
+            elif names_classes(output):
                 frame.prediction(output)
     except DataError as error:
         result.failures[item.input_id] = str(error)
@@ -195,7 +214,9 @@ def _play_item(
         dur_ns = frame.inferences[-1].dur_ns  # without what recording took
     result.model_ms.append(dur_ns / 1e6)
     result.frames += 1
-    if not names_classes(output):
+    if result.task is not None:
+        pass
+    elif not names_classes(output):
         result.unscored_shape = output.shape
     elif label is not None:
         best, _ = best_classes(output, runner.output_quantization)
@@ -203,6 +224,13 @@ def _play_item(
         result.count_answer(item.input_id, label, best)
     if result.frames == 1:
         _repeat_plain(runner, value, output, result)
+
+
+def _judge(frame: object, task: Task, input_id: str, outputs: list[Array], raw: Array) -> None:
+    """Judge one frame, and record its score with it where it is recorded."""
+    score = task.score(input_id, outputs, (int(raw.shape[0]), int(raw.shape[1])))
+    if score is not None and isinstance(frame, RecordingFrame):
+        frame.custom(PREFIX + task.metric, score)
 
 
 def _class_count(output: Array, quantization: Quantization | None) -> int | None:

@@ -8,6 +8,7 @@ from exray.schema.records import Run
 
 from .labels import LabelMatch
 from .outcome import Accuracy, accuracy_from_counts
+from .task import Task, TaskResult
 
 
 @dataclass(slots=True)
@@ -29,6 +30,7 @@ class PlaybackResult:
         clamped: Those of them that lay outside of what the input holds.
         clamping: What to say of that, None where there is nothing.
         model_ms: Time of each execution, milliseconds.
+        task: Judges what is no vector of class scores, None for a classifier.
         plain_output_equal: Whether an uninstrumented run of the first input gave the same
             bytes; None where nothing was recorded.
     """
@@ -48,6 +50,12 @@ class PlaybackResult:
     clamping: str | None = None
     model_ms: list[float] = field(default_factory=list[float])
     plain_output_equal: bool | None = None
+    task: Task | None = None
+
+    @property
+    def task_result(self) -> TaskResult | None:
+        """The task's metric over all frames, None without a task or a frame that has a truth."""
+        return None if self.task is None else self.task.result()
 
     @property
     def accuracy(self) -> Accuracy | None:

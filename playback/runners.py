@@ -83,6 +83,10 @@ class Runner(ABC):
         """
 
     @abstractmethod
+    def outputs(self) -> list[Array]:
+        """Return all outputs of the last run in real units, in the model's order."""
+
+    @abstractmethod
     def run_plain(self, value: Array) -> Array:
         """Run the same model once without any instrumentation."""
 

@@ -59,6 +59,7 @@ MODULES = (
     "latency/latency_samples.sql",
     "outcome/outcome.sql",
     "outcome/outcome_outputs.sql",
+    "outcome/task.sql",
     "health/layer.sql",
     "health/state.sql",
     "host/host.sql",

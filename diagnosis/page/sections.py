@@ -9,7 +9,14 @@ from exray.diagnosis.diagnosis_wording import (
     failure_lines,
     verdict_sentence,
 )
-from exray.diagnosis.wording import accuracy, flips_line, interval, number, times_line
+from exray.diagnosis.wording import (
+    accuracy,
+    flips_line,
+    interval,
+    number,
+    task_lines,
+    times_line,
+)
 
 from .content import Flip, Page
 from .figures import Figure, figures
@@ -96,7 +103,8 @@ def _cause(cause: Cause) -> str:
 def outcome(page: Page, accuracy_figure: Figure | None) -> str:
     """Return accuracy with intervals, the four cases of McNemar's test, and both sides."""
     drawn = figures([accuracy_figure]) if accuracy_figure else note(NO_LABELS)
-    told = note(flips_line(page.comparison), times_line(page.comparison))
+    compared = page.comparison
+    told = note(flips_line(compared), *task_lines(compared), times_line(compared))
     return f'<div class="pair"><div>{drawn}{_cases(page)}{told}</div>{_sides(page)}</div>'
 
 

@@ -47,7 +47,7 @@ def find_state(scene: Scene) -> Iterable[Cause]:
         what=f"'{scene.edge.build}' answers the same input differently in {unequal} of {pairs} "
         f"repetitions{told}",
         where=where,
-        confidence=0.97 if operators else 0.85,
+        confidence=0.97 if operators else 0.95,
         evidence={
             "pairs": pairs,
             "differing": unequal,

@@ -102,3 +102,10 @@ def test_numbers_come_from_the_lake(tmp_path: Path) -> None:
     entry = difference(scene)
     assert entry is not None
     assert entry.where.layer == "body"
+
+
+def test_a_float_layer_that_agrees_is_as_good_as_one_that_was_equal() -> None:
+    before = make_frames((140.0, 140.0, 140.0), seed=2)
+    for edge_db, worse in (((140.0, 70.0, 55.0), []), ((140.0, 70.0, 30.0), ["head"])):
+        gate = held_against(make_frames(edge_db, seed=1), before, is_same_model=False)
+        assert [layer.layer for layer, _, _ in gate.worse] == worse

@@ -74,3 +74,26 @@ def test_label_that_one_side_lacks_is_the_others() -> None:
     answers(rows, "r", "reference", a=1)
     query = "SELECT judged, reference_only_correct FROM outcome_compare('e', 'r')"
     assert rows.ask(query) == [(1, 1)]
+
+
+def test_task_scores_pair_inputs_that_both_sides_judged() -> None:
+    rows = Rows()
+    for build, role, values in (("e", "edge", (0.2, 0.4)), ("r", "reference", (0.3, 0.9))):
+        run = rows.run(build, role)
+        for number, (name, value) in enumerate(zip(("a", "b"), values, strict=True)):
+            frame = rows.frame(run, name)
+            rows.metric(run, "task.iou", value, number, frame=frame)
+            rows.metric(run, "light", 300.0, number, frame=frame)
+    alone = rows.frame(rows.run("e", "edge"), "c")
+    rows.metric(rows.run("e", "edge"), "task.iou", 1.0, 9, frame=alone)
+    query = "SELECT metric, input_id, edge_value, reference_value FROM task_scores('e', 'r')"
+    assert rows.ask(query) == [("iou", "a", 0.2, 0.3), ("iou", "b", 0.4, 0.9)]
+
+
+def test_the_newest_frame_of_an_input_has_its_score() -> None:
+    rows = Rows()
+    for build, role, values in (("e", "edge", (0.2, 0.4)), ("r", "reference", (0.5,))):
+        run = rows.run(build, role)
+        for number, value in enumerate(values):
+            rows.metric(run, "task.ap", value, number, frame=rows.frame(run, "a"))
+    assert rows.ask("SELECT edge_value FROM task_scores('e', 'r')") == [(0.4,)]

@@ -144,3 +144,30 @@ def test_input_of_other_channels_than_declared_is_left_alone() -> None:
     gray = make_spec(channels="gray")
     frames = observe(IMAGES, by_spec(make_spec()), by_spec(make_spec(channels="bgr")))
     assert search_image(gray, frames, lambda frame: IMAGES[frame.input_id]) is None
+
+
+NEAREST = make_spec(crop="none", resize={"method": "nearest"})
+
+
+@pytest.mark.parametrize(
+    "edge",
+    [
+        by_spec(NEAREST.model_copy(update={"flip": "horizontal"})),
+        lambda image: by_spec(NEAREST)(image)[:, ::-1],
+    ],
+    ids=["before", "after"],
+)
+def test_pixels_turned_before_or_after_resizing_are_told_by_images_that_show_it(
+    edge: Pipeline,
+) -> None:
+    """Where each pixel is the middle one of three, mirroring before and after are the same."""
+    images = make_images(2, 144, 144) | {
+        f"even {name}": image for name, image in make_images(4, 96, 96).items()
+    }
+    declared = make_spec(crop="none", resize={"method": "area"})
+    seen = observe(images, by_spec(declared), edge)
+    frames = sorted(seen, key=lambda frame: frame.input_id.startswith("even"))
+    found = search_image(declared, frames, lambda frame: images[frame.input_id])
+    assert found is not None
+    assert codes(found) == {"orientation", "resize"}
+    assert found.best.match_db > 50
