@@ -154,20 +154,28 @@ def _median(lines: Sequence[Line], name: str) -> float:
     return float(values[len(values) // 2])
 
 
-def document(lines: Sequence[Line]) -> str:
-    """Return the tables as a page of the documentation."""
+def document(lines: Sequence[Line], planned: int) -> str:
+    """Return the tables as a page of the documentation.
+
+    Args:
+        lines: Of the cases that were run.
+        planned: Cases of a full run.
+    """
     versions = ", ".join(
         f"{name} {version(name)}" for name in ("ai-edge-litert", "duckdb", "numpy")
     )
     networks = ", ".join(dict.fromkeys(line["network"] for line in lines))
     judged = [line for line in lines if is_judged(line)]
+    part = ""
+    if len(lines) < planned:
+        part = f" This is a part: {len(lines)} of the {planned} cases of a full run."
     faults = sum(bool(line["expected"]) for line in judged)
     head = f"""# Fault bench
 
 Written by `benchmarks/faults.py --write` on {datetime.now(UTC):%Y-%m-%d}: {faults} faults and
 {len(judged) - faults} benign changes of {networks}, each as int8 and float, diagnosed with the
 build before as baseline on {judged[0]["frames"]} frames. Python {platform.python_version()},
-{versions}, {platform.machine()}.
+{versions}, {platform.machine()}.{part}
 
 A fault is an edit of an operator that its own output shows: below 30 dB SQNR against the
 unedited operator on the same inputs. *Right code* is that of the first cause. Thresholds of the

@@ -52,7 +52,8 @@ def main() -> None:
                 kept.flush()
                 lines.append(line)
     if options.write:
-        options.write.write_text(document(lines))
+        planned = sum(len(list(cases_of(n, p))) for n in NETWORKS for p in PRECISIONS)
+        options.write.write_text(document(lines, planned))
     print("\n".join(tables(lines)))
 
 

@@ -36,7 +36,7 @@ BROKEN_DB = 10.0
 """An operator alone below this computes something else: sound ones were seen down to 14."""
 
 REPLAYED = 3
-"""Suspects of the lake that are replayed."""
+"""Suspects of the lake that are replayed, or all where these are sound: none is named unheard."""
 
 FEWER_DB = 6.0
 """Recorded loss beyond the replayed one from which the recorded kernel is at fault."""
@@ -96,14 +96,15 @@ def _from_files(scene: Scene, bench: Workbench) -> Iterator[Cause]:
         if index not in named:
             named.add(index)
             yield _from_range(bench, index, fit)
-    replayed = {s.layer_index: bench.local_error(s.layer_index) for s in guilty[:REPLAYED]}
-    for suspect in guilty:
-        error = replayed.get(suspect.layer_index)
-        if suspect.layer_index in named or (error is not None and _is_sound(error, suspect)):
-            continue
+    told = 0
+    for position, suspect in enumerate(guilty):
         # Behind a layer that is named, one that only fails along is no cause of its own.
-        if error is None and named:
+        if suspect.layer_index in named or (position >= REPLAYED and (named or told)):
             continue
+        error = bench.local_error(suspect.layer_index)
+        if (error is None and named) or (error is not None and _is_sound(error, suspect)):
+            continue
+        told += 1
         yield _from_numbers(scene, suspect, error)
 
 
