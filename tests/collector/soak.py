@@ -205,9 +205,14 @@ def _sample(victim: Victim, figures: Figures) -> None:
     for name, processes in (("receiver", [receiver]), ("drain", receiver.children())):
         size = sum(process.memory_info().rss for process in processes)
         figures.memory_bytes.setdefault(name, []).append(size)
-    figures.log_bytes.append(
-        sum(path.stat().st_size for path in (victim.die_file.parent / "wal").glob("*.log"))
-    )
+    figures.log_bytes.append(sum(map(_size, (victim.die_file.parent / "wal").glob("*.log"))))
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # read meanwhile, and removed
+        return 0
 
 
 def _count(figures: Figures, lake: Path) -> None:
