@@ -9,24 +9,20 @@ statement asked of DuckDB in this process; the same machine runs both, so look a
 """
 
 import argparse
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
+from served import serving
 
 from exray.grafana.sample import Fleet, write_sample
 from exray.lake import Lake
 from exray.queries import connect
 
-COMMAND = (sys.executable, "-c", "from exray.cli import main; main()", "grafana", "serve")
 PANEL = (
     "SELECT date_trunc('hour', start_time) AS time, build AS metric, count(*) AS value FROM"
     " (SELECT make_timestamp(start_ns // 1000) AS start_time, build FROM layer_spans)"
@@ -53,25 +49,6 @@ def main() -> None:
             report(lake, conninfo, process_id, options)
 
 
-@contextmanager
-def serving(lake: Lake, state: Path) -> Iterator[tuple[str, int]]:
-    """Run the server; how to reach it, and its process id."""
-    process = subprocess.Popen(
-        [*COMMAND, "--lake", lake.path, "--listen", "127.0.0.1:0"],
-        env=os.environ | {"XDG_STATE_HOME": str(state)},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        line = process.stdout.readline()
-        port = line.split(" on 127.0.0.1:")[1].split(",")[0]
-        password = (state / "exray" / "grafana_password").read_text().strip()
-        yield f"host=127.0.0.1 port={port} user=bench password={password}", process.pid
-    finally:
-        process.terminate()
-        process.wait()
-
-
 def report(lake: Lake, conninfo: str, process_id: int, options: argparse.Namespace) -> None:
     """Measure everything against one server."""
     rows = f"SELECT a, a * 0.5::DOUBLE AS b, 'layer ' || a % 100 AS c FROM range({options.rows}) AS t(a)"
@@ -84,8 +61,16 @@ def report(lake: Lake, conninfo: str, process_id: int, options: argparse.Namespa
                 if statement == "SELECT 1"
                 else None
             )
-            show(f"{name}, p50 ms", here and statistics.median(here), statistics.median(ours))
-            show(f"{name}, p95 ms", here and quantile(here, 0.95), quantile(ours, 0.95))
+            show(
+                f"{name}, p50 ms",
+                None if here is None else statistics.median(here),
+                statistics.median(ours),
+            )
+            show(
+                f"{name}, p95 ms",
+                None if here is None else quantile(here, 0.95),
+                quantile(ours, 0.95),
+            )
         here = times_ms(lambda: inside.execute(rows).fetchall(), 5)
         received = times_ms(lambda: wire.pgconn.exec_(rows.encode()), 5)
         fetched = times_ms(lambda: wire.execute(rows.encode()).fetchall(), 5)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from .doctor import Finding
     from .push import Checked, Pushed
+    from .thresholds import Thresholds
 
 app = typer.Typer()
 grafana = typer.Typer(help="Show the lake in Grafana.", no_args_is_help=True)
@@ -38,10 +39,26 @@ SourceOption = Annotated[
     typer.Option(help="Data source: Grafana's own PostgreSQL one, or MotherDuck's for DuckDB."),
 ]
 
+PolicyOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Policy of 'exray check': its limits of all layers, answers and times colour the panels"
+        " and set off the alerts."
+    ),
+]
+
 
 @grafana.command()
-def refresh(lake: LakeOption = DEFAULT_LAKE) -> None:
-    """Bring the rollups up to date that the dashboards read: after new runs, or every few minutes."""
+def refresh(
+    lake: LakeOption = DEFAULT_LAKE,
+    every: Annotated[
+        float | None,
+        typer.Option(min=1, metavar="SECONDS", help="Again so long after the last, until Ctrl-C."),
+    ] = None,
+) -> None:
+    """Bring the rollups up to date that the dashboards read: after new runs, or every few minutes.
+
+    It reads what is new, commits as it goes, and may be interrupted and begun again."""
     from exray.lake import Lake
     from exray.playback.progress import show_progress
     from exray.queries.interrupt import interruptible
@@ -49,9 +66,15 @@ def refresh(lake: LakeOption = DEFAULT_LAKE) -> None:
     from .rollup import refresh as refresh_rollups
 
     opened = Lake.open(lake)
-    with show_progress("rollups") as progress:
-        written = interruptible(lambda watch: refresh_rollups(opened, watch, progress))
-    print(f"rollups of {written} group{'' if written == 1 else 's'} of runs written to {lake}")
+    while True:
+        with show_progress("rollups") as progress:
+            written = interruptible(lambda watch: refresh_rollups(opened, watch, progress))
+        if written or every is None:
+            groups = f"{written} group{'' if written == 1 else 's'} of runs"
+            print(f"rollups of {groups} written to {lake}", flush=True)
+        if every is None:
+            return
+        time.sleep(every)
 
 
 @grafana.command()
@@ -141,6 +164,7 @@ def push(
     tls: TlsOption = False,
     source: SourceOption = "postgres",
     lake: LakeOption = DEFAULT_LAKE,
+    policy: PolicyOption = None,
 ) -> None:
     """Make a Grafana show the lake: data source, folder, dashboards, alert rules; then ask every
     panel. Again after an update: what is the same is left alone."""
@@ -149,11 +173,12 @@ def push(
     from .push import check_panels, health
     from .push import push as push_all
 
+    thresholds = _thresholds(policy)
     datasource = _datasource(source, server, lake, tls=tls)
     password = _password(password_file) if source == "postgres" else None
     with closing(Grafana(url, read_token(token_file))) as target:
         print(f"Grafana {target.version()} at {url}")
-        _print_pushed(push_all(target, datasource, password))
+        _print_pushed(push_all(target, datasource, password, thresholds))
         print(health(target, SOURCES[source]))
         checked = list(check_panels(target, SOURCES[source]))
     _print_checked(checked)
@@ -172,14 +197,16 @@ def export(
         str | None,
         typer.Option(help="Where Grafana will see the dashboards; below --dir unless given."),
     ] = None,
+    policy: PolicyOption = None,
 ) -> None:
     """Write data source, dashboards and alert rules as Grafana's provisioning files."""
     from .export import PASSWORD_VARIABLE
     from .export import export as export_files
 
+    thresholds = _thresholds(policy)
     datasource = _datasource(source, server, lake, tls=tls)
     path = boards_path or str((folder / "dashboards" / "exray").absolute())
-    files = export_files(folder, datasource, path)
+    files = export_files(folder, datasource, path, thresholds)
     print(f"{len(files)} files below {folder}; Grafana's environment needs {PASSWORD_VARIABLE}")
 
 
@@ -190,17 +217,19 @@ def doctor(
     server: ServerOption = DEFAULT_SERVER,
     source: SourceOption = "postgres",
     lake: LakeOption = DEFAULT_LAKE,
+    policy: PolicyOption = None,
 ) -> None:
     """Say what stands between the lake and its dashboards: lake, rollups, server, Grafana."""
     from .api import Grafana, read_token
     from .dashboards import SOURCES
     from .doctor import examine_grafana, examine_lake, examine_server
 
+    thresholds = _thresholds(policy)
     findings = list(examine_lake(lake))
     if source == "postgres":
         findings.append(examine_server(server))
     with closing(Grafana(url, read_token(token_file))) as target:
-        findings += examine_grafana(target, SOURCES[source])
+        findings += examine_grafana(target, SOURCES[source], thresholds)
     _print_findings(findings)
     if not all(finding.good for finding in findings):
         raise typer.Exit(1)
@@ -251,6 +280,19 @@ def _datasource(source: str, server: str, lake: Path, *, tls: bool) -> dict[str,
     from .duckdb_views import init_sql
 
     return motherduck_datasource(init_sql(Lake.open(lake).path))
+
+
+def _thresholds(policy: Path | None) -> "Thresholds | None":
+    """Return a policy's thresholds, and say which of its limits set none."""
+    if policy is None:
+        return None
+    from .policy import thresholds_from_policy
+
+    found = thresholds_from_policy(policy)
+    print(f"thresholds from {policy}: {', '.join(found.used) or 'none'}")
+    if found.unused:
+        print(f"for 'exray check' alone: {', '.join(found.unused)}")
+    return found.thresholds
 
 
 def _password(file: Path | None) -> str:

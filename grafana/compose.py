@@ -51,8 +51,7 @@ def project(checkout: Path | None, version: str, port: int) -> Json:
     made = {"sample": {"condition": "service_completed_successfully"}}
     script = (
         "umask 077; test -s $$FILE || python -c 'import secrets; print(secrets.token_urlsafe(24))'"
-        f" > $$FILE; test -d {LAKE} || exray grafana sample --lake {LAKE};"
-        f" exray grafana refresh --lake {LAKE}"
+        f" > $$FILE; test -d {LAKE} || exray grafana sample --lake {LAKE}"
     )
     # Grafana's image runs as a user of its own, so the password reaches it by its environment.
     start = f"export {PASSWORD_VARIABLE}=$$(cat {PASSWORD}); exec /run.sh"
@@ -72,6 +71,13 @@ def project(checkout: Path | None, version: str, port: int) -> Json:
                     # Within the project's own network, which no other machine reaches.
                     *("--listen", "0.0.0.0:5433", "--insecure", "--password-file", PASSWORD),
                 ],
+                "depends_on": made,
+                "volumes": lake,
+                "restart": "unless-stopped",
+            },
+            "rollups": {
+                **exray,
+                "command": ["exray", "grafana", "refresh", "--lake", LAKE, "--every", "300"],
                 "depends_on": made,
                 "volumes": lake,
                 "restart": "unless-stopped",

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from exray.schema.errors import ExrayError, GrafanaError
 
 from .api import Grafana
-from .dashboards import BOARDS, Panel, Source, dashboard_json
+from .dashboards import BOARDS, Panel, Source, boards, dashboard_json
 from .macros import TimeRange, expand
 from .push import checked, health
+from .thresholds import Thresholds
 
 if TYPE_CHECKING:
     import duckdb
@@ -98,7 +99,9 @@ def _answer_to(request: bytes, connection: socket.socket) -> bytes:
         return b""
 
 
-def examine_grafana(grafana: Grafana, source: Source) -> Iterator[Finding]:
+def examine_grafana(
+    grafana: Grafana, source: Source, thresholds: Thresholds | None = None
+) -> Iterator[Finding]:
     """Look at the Grafana: its version, the data source, the dashboards, the rules."""
     try:
         yield Finding("grafana", True, f"{grafana.url}, version {grafana.version()}")
@@ -108,7 +111,7 @@ def examine_grafana(grafana: Grafana, source: Source) -> Iterator[Finding]:
     push = "exray grafana push"
     looks: tuple[tuple[str, Callable[[], str]], ...] = (
         ("data source", lambda: health(grafana, source) or "reached"),
-        ("dashboards", lambda: _dashboards(grafana, source)),
+        ("dashboards", lambda: _dashboards(grafana, source, thresholds or Thresholds())),
     )
     for what, look in looks:
         try:
@@ -117,15 +120,16 @@ def examine_grafana(grafana: Grafana, source: Source) -> Iterator[Finding]:
             yield Finding(what, False, f"{error}. {push}")
 
 
-def _dashboards(grafana: Grafana, source: Source) -> str:
+def _dashboards(grafana: Grafana, source: Source, thresholds: Thresholds) -> str:
     old: list[str] = []
-    for board in BOARDS:
+    shown = boards(thresholds)
+    for board in shown:
         found = grafana.get(f"/dashboards/uid/{board.uid}")
-        ours = dashboard_json(board, source, BOARDS)["panels"]
+        ours = dashboard_json(board, source, shown)["panels"]
         if found is None or found["dashboard"].get("panels") != ours:
             old.append(board.title)
     if old:
-        msg = f"missing or of another version: {', '.join(old)}"
+        msg = f"missing, of another version or of another policy: {', '.join(old)}"
         raise GrafanaError(msg)
     return f"{len(BOARDS)} as in this version of exray"
 

@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from .alerts import FOLDER_TITLE, FOLDER_UID, RULES, group_file
-from .dashboards import BOARDS, dashboard_json
+from .alerts import FOLDER_TITLE, FOLDER_UID, group_file, rules
+from .dashboards import boards, dashboard_json
 from .datasource import datasource_file, source_of
+from .thresholds import Thresholds
 
 Json = dict[str, Any]
 
@@ -14,18 +15,23 @@ PASSWORD_VARIABLE = "EXRAY_GRAFANA_PASSWORD"
 """Variable of Grafana's environment that holds the data source's password."""
 
 
-def export(folder: Path, datasource: Json, boards_path: str) -> list[Path]:
+def export(
+    folder: Path, datasource: Json, boards_path: str, thresholds: Thresholds | None = None
+) -> list[Path]:
     """Write provisioning files below *folder*, as Grafana's ``provisioning`` folder has them.
 
     Args:
         folder: Where to; made where it is not there.
         datasource: The data source.
         boards_path: Folder of the dashboards' files as Grafana will see it.
+        thresholds: What panels are coloured by and rules fire above; by default `Thresholds()`.
 
     Returns:
         The files written.
     """
     source = source_of(datasource)
+    limits = thresholds or Thresholds()
+    shown = boards(limits)
     password = f"${PASSWORD_VARIABLE}" if "user" in datasource else None
     files: dict[str, Json] = {
         "datasources/exray.yaml": datasource_file(datasource, password),
@@ -45,10 +51,10 @@ def export(folder: Path, datasource: Json, boards_path: str) -> list[Path]:
                 }
             ],
         },
-        "alerting/exray.yaml": group_file(RULES, source),
+        "alerting/exray.yaml": group_file(rules(limits), source),
         **{
-            f"dashboards/exray/{board.name}.json": dashboard_json(board, source, BOARDS)
-            for board in BOARDS
+            f"dashboards/exray/{board.name}.json": dashboard_json(board, source, shown)
+            for board in shown
         },
     }
     return [_written(folder / name, document) for name, document in files.items()]

@@ -6,12 +6,13 @@ from typing import Any, Literal
 
 from exray.schema.errors import GrafanaError
 
-from .alerts import FOLDER_TITLE, FOLDER_UID, GROUP, RULES, group_json
+from .alerts import FOLDER_TITLE, FOLDER_UID, GROUP, group_json, rules
 from .api import Grafana
 from .choices import choose
-from .dashboards import BOARDS, Board, Panel, Source, dashboard_json
+from .dashboards import BOARDS, Board, Panel, Source, boards, dashboard_json
 from .datasource import source_of
 from .macros import TimeRange, interpolate
+from .thresholds import Thresholds
 
 Json = dict[str, Any]
 
@@ -55,7 +56,12 @@ class Checked:
         return "error" if self.error else "ok" if self.rows else "empty"
 
 
-def push(grafana: Grafana, datasource: Json, password: str | None) -> Iterator[Pushed]:
+def push(
+    grafana: Grafana,
+    datasource: Json,
+    password: str | None,
+    thresholds: Thresholds | None = None,
+) -> Iterator[Pushed]:
     """Bring a Grafana to what this version of exray has, and say what changed.
 
     What is there already and says the same is left alone, so that its history stays clean.
@@ -64,17 +70,20 @@ def push(grafana: Grafana, datasource: Json, password: str | None) -> Iterator[P
         grafana: The Grafana.
         datasource: The data source, without its password.
         password: The data source's password.
+        thresholds: What panels are coloured by and rules fire above; by default `Thresholds()`.
 
     Raises:
         GrafanaError: It is not reached, or refuses.
     """
     source = source_of(datasource)
+    limits = thresholds or Thresholds()
+    shown = boards(limits)
     yield Pushed("folder", FOLDER_TITLE, _folder(grafana))
     yield Pushed("data source", datasource["name"], _datasource(grafana, datasource, password))
-    for board in BOARDS:
-        change = _dashboard(grafana, dashboard_json(board, source, BOARDS))
+    for board in shown:
+        change = _dashboard(grafana, dashboard_json(board, source, shown))
         yield Pushed("dashboard", board.title, change)
-    yield Pushed("alert rules", GROUP, _rules(grafana, group_json(RULES, source)))
+    yield Pushed("alert rules", GROUP, _rules(grafana, group_json(rules(limits), source)))
 
 
 def health(grafana: Grafana, source: Source) -> str:

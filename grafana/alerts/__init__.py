@@ -10,7 +10,7 @@ from .rule import (
     group_json,
     rule_json,
 )
-from .rules import RULES
+from .rules import RULES, rules
 
 __all__ = [
     "FOLDER_TITLE",
@@ -22,4 +22,5 @@ __all__ = [
     "group_file",
     "group_json",
     "rule_json",
+    "rules",
 ]
