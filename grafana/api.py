@@ -106,7 +106,8 @@ class Grafana:
                 return None
             raise GrafanaError(self._explained(method, path, status, str(error))) from error
         except (niquests.RequestException, OSError) as error:
-            msg = f"no Grafana answers at {self.url}: {error}. Is it running, and is --url right?"
+            reason = _innermost(error)
+            msg = f"no Grafana answers at {self.url}: {reason}. Is it running, and is --url right?"
             raise GrafanaError(msg) from error
 
     def _explained(self, method: str, path: str, status: int, said: str) -> str:
@@ -116,3 +117,13 @@ class Grafana:
         if status == 403:
             return f"{what}. The service account needs the role Admin"
         return what
+
+
+def _innermost(error: BaseException) -> str:
+    """Return what the operating system says, where an HTTP library says it in three others' words."""
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(found, OSError) and found.strerror:
+            return found.strerror
+        found = found.__cause__ or found.__context__
+    return str(error)

@@ -10,9 +10,9 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from .doctor import Finding
-    from .push import Checked, Pushed
-    from .thresholds import Thresholds
+    from exray.grafana.doctor import Finding
+    from exray.grafana.push import Checked, Pushed
+    from exray.grafana.thresholds import Thresholds
 
 app = typer.Typer()
 grafana = typer.Typer(help="Show the lake in Grafana.", no_args_is_help=True)
@@ -59,19 +59,20 @@ def refresh(
     """Bring the rollups up to date that the dashboards read: after new runs, or every few minutes.
 
     It reads what is new, commits as it goes, and may be interrupted and begun again."""
+    from exray.grafana.rollup import refresh as refresh_rollups
     from exray.lake import Lake
     from exray.playback.progress import show_progress
     from exray.queries.interrupt import interruptible
-
-    from .rollup import refresh as refresh_rollups
 
     opened = Lake.open(lake)
     while True:
         with show_progress("rollups") as progress:
             written = interruptible(lambda watch: refresh_rollups(opened, watch, progress))
-        if written or every is None:
+        if written:
             groups = f"{written} group{'' if written == 1 else 's'} of runs"
             print(f"rollups of {groups} written to {lake}", flush=True)
+        elif every is None:
+            print(f"the rollups in {lake} are up to date")
         if every is None:
             return
         time.sleep(every)
@@ -84,13 +85,12 @@ def sample(
     builds: Annotated[int, typer.Option(min=2, max=60, help="Builds, a week apart.")] = 8,
 ) -> None:
     """Write a made-up fleet with known faults to a new lake, to try the dashboards with."""
+    from exray.grafana.rollup import refresh as refresh_rollups
+    from exray.grafana.sample import HOUR_NS, Fleet, write_sample
     from exray.lake import Lake
     from exray.playback.progress import show_progress
     from exray.queries.interrupt import interruptible
     from exray.schema.errors import UsageError
-
-    from .rollup import refresh as refresh_rollups
-    from .sample import HOUR_NS, Fleet, write_sample
 
     opened = Lake.open_or_create(lake)
     if opened.files("runs"):
@@ -134,8 +134,8 @@ def serve(
 ) -> None:
     """Answer SQL over the PostgreSQL wire, read-only: for Grafana's PostgreSQL data source, psql
     and others."""
-    from .wire import Limits
-    from .wire.serve import serve as serve_lake
+    from exray.grafana.wire import Limits
+    from exray.grafana.wire.serve import serve as serve_lake
 
     limits = Limits(
         connections=max_connections,
@@ -168,10 +168,10 @@ def push(
 ) -> None:
     """Make a Grafana show the lake: data source, folder, dashboards, alert rules; then ask every
     panel. Again after an update: what is the same is left alone."""
-    from .api import Grafana, read_token
-    from .dashboards import SOURCES
-    from .push import check_panels, health
-    from .push import push as push_all
+    from exray.grafana.api import Grafana, read_token
+    from exray.grafana.dashboards import SOURCES
+    from exray.grafana.push import check_panels, health
+    from exray.grafana.push import push as push_all
 
     thresholds = _thresholds(policy)
     datasource = _datasource(source, server, lake, tls=tls)
@@ -182,6 +182,7 @@ def push(
         print(health(target, SOURCES[source]))
         checked = list(check_panels(target, SOURCES[source]))
     _print_checked(checked)
+    print(f"Look at it: {url.rstrip('/')}/d/exray-fleet")
     if any(panel.state == "error" for panel in checked):
         raise typer.Exit(1)
 
@@ -200,8 +201,8 @@ def export(
     policy: PolicyOption = None,
 ) -> None:
     """Write data source, dashboards and alert rules as Grafana's provisioning files."""
-    from .export import PASSWORD_VARIABLE
-    from .export import export as export_files
+    from exray.grafana.export import PASSWORD_VARIABLE
+    from exray.grafana.export import export as export_files
 
     thresholds = _thresholds(policy)
     datasource = _datasource(source, server, lake, tls=tls)
@@ -220,14 +221,14 @@ def doctor(
     policy: PolicyOption = None,
 ) -> None:
     """Say what stands between the lake and its dashboards: lake, rollups, server, Grafana."""
-    from .api import Grafana, read_token
-    from .dashboards import SOURCES
-    from .doctor import examine_grafana, examine_lake, examine_server
+    from exray.grafana.api import Grafana, read_token
+    from exray.grafana.dashboards import SOURCES
+    from exray.grafana.doctor import examine_grafana, examine_lake, examine_server
 
     thresholds = _thresholds(policy)
     findings = list(examine_lake(lake))
     if source == "postgres":
-        findings.append(examine_server(server))
+        findings.append(examine_server(server, lake))
     with closing(Grafana(url, read_token(token_file))) as target:
         findings += examine_grafana(target, SOURCES[source], thresholds)
     _print_findings(findings)
@@ -250,7 +251,7 @@ def up(
     import subprocess
     from importlib.metadata import version
 
-    from .compose import write_project
+    from exray.grafana.compose import write_project
 
     checkout = Path(__file__).resolve().parents[1]
     is_checkout = (checkout / "pyproject.toml").exists()
@@ -271,13 +272,12 @@ def up(
 
 
 def _datasource(source: str, server: str, lake: Path, *, tls: bool) -> dict[str, Any]:
-    from .datasource import motherduck_datasource, postgres_datasource
+    from exray.grafana.datasource import motherduck_datasource, postgres_datasource
 
     if source == "postgres":
         return postgres_datasource(server, tls=tls)
+    from exray.grafana.duckdb_views import init_sql
     from exray.lake import Lake
-
-    from .duckdb_views import init_sql
 
     return motherduck_datasource(init_sql(Lake.open(lake).path))
 
@@ -286,7 +286,7 @@ def _thresholds(policy: Path | None) -> "Thresholds | None":
     """Return a policy's thresholds, and say which of its limits set none."""
     if policy is None:
         return None
-    from .policy import thresholds_from_policy
+    from exray.grafana.policy import thresholds_from_policy
 
     found = thresholds_from_policy(policy)
     print(f"thresholds from {policy}: {', '.join(found.used) or 'none'}")
@@ -296,7 +296,7 @@ def _thresholds(policy: Path | None) -> "Thresholds | None":
 
 
 def _password(file: Path | None) -> str:
-    from .wire.password import default_password_file, read_or_make_password
+    from exray.grafana.wire.password import default_password_file, read_or_make_password
 
     return read_or_make_password(file or default_password_file())
 
@@ -316,6 +316,11 @@ def _print_checked(checked: "Sequence[Checked]") -> None:
         )
     counts = {state: sum(p.state == state for p in checked) for state in ("ok", "empty", "error")}
     print(f"{len(checked)} panels: " + ", ".join(f"{n} {state}" for state, n in counts.items()))
+    if counts["empty"]:
+        print(
+            "An empty panel found nothing of its kind: a second build, frames at level latency, a"
+            " fault. If all are empty: exray grafana refresh"
+        )
 
 
 def _print_findings(findings: "Sequence[Finding]") -> None:

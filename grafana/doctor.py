@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from exray.grafana.api import Grafana
+from exray.grafana.dashboards import BOARDS, Panel, Source, boards, dashboard_json
+from exray.grafana.macros import TimeRange, expand
+from exray.grafana.push import checked, health
+from exray.grafana.thresholds import Thresholds
 from exray.schema.errors import ExrayError, GrafanaError
-
-from .api import Grafana
-from .dashboards import BOARDS, Panel, Source, boards, dashboard_json
-from .macros import TimeRange, expand
-from .push import checked, health
-from .thresholds import Thresholds
 
 if TYPE_CHECKING:
     import duckdb
@@ -42,10 +41,9 @@ class Finding:
 
 def examine_lake(path: Path) -> Iterator[Finding]:
     """Look at the lake: is it one, does it hold runs, are its rollups new, do panels find rows?"""
+    from exray.grafana.rollup import stale_cohorts
     from exray.lake import Lake
     from exray.queries import connect
-
-    from .rollup import stale_cohorts
 
     try:
         lake = Lake.open(path)
@@ -72,10 +70,10 @@ def examine_lake(path: Path) -> Iterator[Finding]:
         yield _panels(connection)
 
 
-def examine_server(server: str) -> Finding:
+def examine_server(server: str, lake: Path) -> Finding:
     """Look whether something speaks PostgreSQL's protocol there."""
     host, _, port = server.rpartition(":")
-    hint = "Start it: exray grafana serve"
+    hint = f"Start it: exray grafana serve --lake {lake}"
     try:
         address = (host.strip("[]"), int(port))
     except ValueError:

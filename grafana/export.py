@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from .alerts import FOLDER_TITLE, FOLDER_UID, group_file, rules
-from .dashboards import boards, dashboard_json
-from .datasource import datasource_file, source_of
-from .thresholds import Thresholds
+from exray.grafana.alerts import FOLDER_TITLE, FOLDER_UID, group_file, rules
+from exray.grafana.dashboards import boards, dashboard_json
+from exray.grafana.datasource import datasource_file, source_of
+from exray.grafana.thresholds import Thresholds
 
 Json = dict[str, Any]
 

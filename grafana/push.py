@@ -4,15 +4,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from exray.grafana.alerts import FOLDER_TITLE, FOLDER_UID, GROUP, group_json, rules
+from exray.grafana.api import Grafana
+from exray.grafana.choices import choose
+from exray.grafana.dashboards import BOARDS, Board, Panel, Source, boards, dashboard_json
+from exray.grafana.datasource import source_of
+from exray.grafana.macros import TimeRange, interpolate
+from exray.grafana.thresholds import Thresholds
 from exray.schema.errors import GrafanaError
-
-from .alerts import FOLDER_TITLE, FOLDER_UID, GROUP, group_json, rules
-from .api import Grafana
-from .choices import choose
-from .dashboards import BOARDS, Board, Panel, Source, boards, dashboard_json
-from .datasource import source_of
-from .macros import TimeRange, interpolate
-from .thresholds import Thresholds
 
 Json = dict[str, Any]
 

@@ -40,6 +40,7 @@ def test_push_tells_what_it_did_and_how_the_panels_are(peer: str, token_file: Pa
     assert "exray / Fleet" in said
     assert "created" in said
     assert "0 error" in said
+    assert f"Look at it: {peer}/d/exray-fleet" in said
     assert TOKEN not in said
 
 
@@ -82,7 +83,45 @@ def test_sample_refuses_a_lake_that_holds_runs(fleet_lake: Lake) -> None:
 def test_refresh_of_a_fresh_lake_has_nothing_to_do(fleet_lake: Lake) -> None:
     code, said = run("refresh", "--lake", fleet_lake.path)
     assert code == 0
-    assert "0 groups" in said
+    assert "up to date" in said
+
+
+def test_refresh_goes_on_until_it_is_interrupted(
+    fleet_lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import shutil
+
+    copy = Path(shutil.copytree(fleet_lake.path, tmp_path / "lake"))
+    waited: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        if len(waited) == 2:
+            raise KeyboardInterrupt
+        shutil.rmtree(copy / "build_stats")
+
+    monkeypatch.setattr("exray.grafana.commands.time.sleep", sleep)
+    _, said = run("refresh", "--lake", copy, "--every", 300)
+    assert waited == [300, 300]
+    assert "rollups of 19 groups of runs" in said
+
+
+def test_export_takes_the_thresholds_of_a_policy_and_says_which(tmp_path: Path) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("limits: [{metric: sqnr_db, max_loss: 7}, {metric: flips, max: 3}]")
+    code, said = run("export", "--dir", tmp_path / "provisioning", "--policy", policy)
+    assert code == 0
+    assert f"thresholds from {policy}: sqnr_db" in said
+    assert "for 'exray check' alone: flips" in said
+    rules = (tmp_path / "provisioning" / "alerting" / "exray.yaml").read_text("utf-8")
+    assert "7.0" in rules
+
+
+def test_a_policy_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    code, said = run("export", "--dir", tmp_path / "new", "--policy", tmp_path / "none.yaml")
+    assert code != 0
+    assert "does not exist" in said
+    assert not (tmp_path / "new").exists()
 
 
 def test_doctor_is_content_where_all_is_well(peer: str, token_file: Path, fleet_lake: Lake) -> None:
@@ -105,8 +144,10 @@ def test_doctor_finds_what_is_wrong_and_says_how_to_put_it_right(
         "--server", "127.0.0.1:9", "--lake", tmp_path,
     )  # fmt: skip
     assert code == 1
-    assert "exray grafana serve" in said
-    assert "no Grafana answers" in said
+    assert f"exray grafana serve --lake {tmp_path}" in " ".join(said.split())
+    assert "no Grafana answers at http://127.0.0.1:9: Connection refused. Is it" in " ".join(
+        said.split()
+    )
 
 
 def test_doctor_asks_for_a_refresh(fleet_lake: Lake, tmp_path: Path) -> None:
@@ -126,6 +167,6 @@ def test_doctor_says_that_an_empty_lake_needs_a_run(tmp_path: Path) -> None:
 
 
 def test_what_speaks_another_protocol_is_no_server(peer: str) -> None:
-    finding = examine_server(peer.removeprefix("http://"))
+    finding = examine_server(peer.removeprefix("http://"), Path("lake"))
     assert not finding.good
     assert "does not speak PostgreSQL" in finding.said
