@@ -6,6 +6,7 @@ from typing import Literal
 
 from .causes import Cause, Where, ranked
 from .comparison import Comparison, Json
+from .decomposition import Decomposition
 
 Status = Literal["pass", "fail", "unexplained"]
 
@@ -59,6 +60,8 @@ class Diagnosis:
         entry: Why it is unexplained, None where it passes or a cause is known.
         failures: Finders that broke.
         before: The previous build against the same reference, None where none is named.
+        steps: What conversion, quantization and kernels each do; None where nothing is to be
+            taken apart, or nobody asked.
     """
 
     comparison: Comparison
@@ -66,6 +69,7 @@ class Diagnosis:
     entry: Entry | None = None
     failures: tuple[FinderFailure, ...] = ()
     before: Comparison | None = None
+    steps: Decomposition | None = None
 
     @property
     def status(self) -> Status:
@@ -96,6 +100,7 @@ class Diagnosis:
             "unexplained": self.entry.to_json() if self.entry else None,
             "failed_finders": [asdict(failure) for failure in self.failures],
             "baseline": self.before.edge.build if self.before else None,
+            "steps": self.steps.to_json() if self.steps else None,
         }
 
 

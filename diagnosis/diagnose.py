@@ -2,12 +2,14 @@
 
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from exray.diagnosis.align_runs import ensure_alignment
 from exray.diagnosis.causes import Cause, Finder, Replay, Scene
 from exray.diagnosis.comparison_reader import read_comparison
 from exray.diagnosis.conclusion import Diagnosis, FinderFailure, conclude
+from exray.diagnosis.decomposition_reader import read_decomposition
 from exray.diagnosis.entry import difference
 from exray.diagnosis.finders import FINDERS
 from exray.diagnosis.opening import with_lake
@@ -62,7 +64,9 @@ def diagnose(
     chosen = {"model": model, "device": device, "kernels": kernels}
 
     def work(scene: Scene) -> Diagnosis:
-        return diagnose_scene(scene, finders)
+        found = diagnose_scene(scene, finders)
+        steps = read_decomposition(lake, scene.cursors, scene.edge, scene.reference, scene.replay)
+        return replace(found, steps=steps)
 
     return in_scene(lake, (edge, reference, baseline), chosen, replay or Replay(), work)
 

@@ -8,6 +8,7 @@ from exray.queries.names import printable
 
 from .causes import Cause
 from .conclusion import Diagnosis
+from .decomposition_terminal import print_decomposition
 from .diagnosis_wording import cause_lines, certainty, failure_lines, verdict_sentence
 from .terminal import make_console, print_line, print_outcome
 from .wording import coverage_lines
@@ -28,6 +29,9 @@ def print_diagnosis(diagnosis: Diagnosis, console: Console | None = None) -> Non
         _print_cause("-", cause, console)
     for line in failure_lines(diagnosis):
         print_line(line, console, style="yellow")
+    if diagnosis.steps is not None:
+        console.print()
+        print_decomposition(diagnosis.steps, console)
     console.print()
     for line in coverage_lines(diagnosis.comparison):
         print_line(line, console)

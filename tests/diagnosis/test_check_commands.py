@@ -72,6 +72,16 @@ def test_a_build_that_keeps_to_the_policy_exits_0(call: Call, lake: Path, tmp_pa
     assert (done.returncode, done.stderr) == (0, "")
     document = json.loads(done.stdout)
     assert [c["outcome"] for c in document["checks"]] == ["pass", "pass"]
+    assert {"what": "whether anything got worse than before", "needs": "--baseline BUILD"} in (
+        document["not_judged"]
+    )
+
+
+def test_what_the_lake_alone_does_not_tell_is_said(call: Call, lake: Path, tmp_path: Path) -> None:
+    shown = call(lake, write(tmp_path, "limits: []")).stdout
+    assert (
+        "not judged: whether each layer's weights are the reference's; it takes --edge-m" in shown
+    )
 
 
 def test_a_broken_limit_exits_1_and_is_told_everywhere(
@@ -98,3 +108,4 @@ def test_a_wrong_policy_build_or_option_exits_64(call: Call, lake: Path, tmp_pat
     policy = write(tmp_path, "limits: []")
     assert call(lake, policy, "--baseline", "x").returncode == 64
     assert call(lake, policy, "--no-such-option").returncode == 64
+    assert call(lake, policy, "--edge-model", "none.tflite").returncode == 64
