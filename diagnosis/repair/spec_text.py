@@ -5,8 +5,6 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-import yaml
-
 from exray.playback.spec import PreprocessSpec, spec_from_mapping
 from exray.schema.errors import SpecError
 
@@ -56,6 +54,8 @@ def _default(spec: PreprocessSpec, medium: str, key: str) -> Any:
 
 def _read(text: str, *, text_source: PreprocessSpec) -> PreprocessSpec | None:
     """Return what a text says, None where it says nothing sensible."""
+    import yaml
+
     try:
         spec = spec_from_mapping(yaml.safe_load(text))
     except (SpecError, yaml.YAMLError):
@@ -69,6 +69,8 @@ def _read(text: str, *, text_source: PreprocessSpec) -> PreprocessSpec | None:
 
 def _with_key(text: str, medium: str, key: str, value: Any, default: Any) -> str:
     """Return a text whose section has another value for a key; None is the default."""
+    import yaml
+
     root: Any = yaml.compose(text, Loader=yaml.SafeLoader)
     section = _child(root, medium)
     if not isinstance(section, yaml.MappingNode):
@@ -119,6 +121,8 @@ def _cut_from_flow(text: str, section: Any, pair: tuple[Any, Any]) -> str:
 
 def _content_end(text: str, node: Any) -> int:
     """Return where a value ends; the mark of a block stands behind the space after it."""
+    import yaml
+
     end = int(node.end_mark.index)
     if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
         last = node.value[-1]
@@ -132,6 +136,8 @@ def _line_end(text: str, index: int) -> int:
 
 
 def _child(root: Any, key: str) -> Any:
+    import yaml
+
     if not isinstance(root, yaml.MappingNode):
         return None
     return next((value for name, value in root.value if name.value == key), None)
@@ -151,5 +157,7 @@ def _flow(value: object) -> str:
 
 def _dumped(value: object, flow_style: bool | None) -> str:
     """Return a value as YAML: on one line, or in block form down to the innermost."""
+    import yaml
+
     untyped = cast("Any", yaml)  # its stubs leave a type unknown
     return str(untyped.safe_dump(value, sort_keys=False, default_flow_style=flow_style, width=1000))
