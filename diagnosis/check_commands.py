@@ -59,7 +59,7 @@ def check(
     """Hold a build against a policy: exit 0 pass, 1 fail, 2 could not judge, 64 usage."""
     from exray.diagnosis.causes import Replay
     from exray.diagnosis.policy.verdicts import EXIT_UNJUDGED, EXIT_USAGE, exit_code
-    from exray.schema.errors import ExrayError, UsageError
+    from exray.schema.errors import ExrayError, UsageError, error_lines
 
     replay = Replay(
         inputs=inputs,
@@ -74,8 +74,7 @@ def check(
         if junit is not None:
             _write_junit(junit, checks, f"exray {edge} against {reference}")
     except ExrayError as error:
-        for line in str(error).splitlines():
-            print(f"error: {line}", file=sys.stderr)
+        print(*error_lines(error), sep="\n", file=sys.stderr)
         code = EXIT_USAGE if isinstance(error, UsageError) else EXIT_UNJUDGED
         raise typer.Exit(code) from error
     code = exit_code(checks)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, Self, cast
 
 from pydantic import ValidationError, model_validator
 
-from exray.schema.errors import MissingExtraError, SpecError
+from exray.schema.errors import MissingExtraError, SpecError, continued
 
 from .audio_spec import AudioSpec
 from .image_spec import ImageSpec
@@ -140,7 +140,7 @@ def _parsed(text: str, source: str) -> object:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         data = cast("object", yaml.safe_load(text))
     except yaml.YAMLError as error:
-        msg = f"{source}: not valid YAML: {error}. Correct it; expected {_TOP_FORM}"
+        msg = f"{source}: not valid YAML, expected {_TOP_FORM}: {continued(error)}"
         raise SpecError(msg) from error
     nodes = [] if root is None else [root]
     for node in nodes:  # grows on the way, by what is found below

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from exray.schema.errors import UsageError
+from exray.schema.errors import UsageError, continued, error_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -136,8 +136,12 @@ def tensor(
 
     wanted = Wanted(build, input_id, layer=layer, role=role, index=index)
     found = _asked(lake, lambda connection: read_tensor(connection, lake, wanted))
-    with out.open("wb") as file:
-        np.save(file, found.array)
+    try:
+        with out.open("wb") as file:
+            np.save(file, found.array)
+    except OSError as error:
+        msg = f"tensor '{out}' cannot be written: {error.strerror}. Choose another --out FILE."
+        raise UsageError(msg) from error
     shape = "x".join(map(str, found.array.shape))
     print(f"{found.name}: {found.array.dtype.name} {shape}, written to {out}")
 
@@ -167,7 +171,7 @@ def _execute(connection: "duckdb.DuckDBPyConnection", query: str) -> "Result":
             raise UsageError(msg)
         return fetch(connection.execute(query))
     except duckdb.Error as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(continued(error)) from error
 
 
 def _show(result: "Result", as_json: bool, *, short_names: bool = False) -> None:
@@ -212,7 +216,7 @@ def _answer(connection: "duckdb.DuckDBPyConnection", statement: str, as_json: bo
     try:
         _show(interruptible(lambda watch: _execute(watch.watched(connection), statement)), as_json)
     except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(*error_lines(error), sep="\n", file=sys.stderr)
 
 
 def _arguments(definition: "Definition", given: list[str]) -> dict[str, str]:

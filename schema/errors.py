@@ -17,7 +17,8 @@
         ├── LakeUnreachableError  its bucket does not answer
         └── CommitError       a commit that lost its race too often
 
-A message says what happened and to what, what was expected and found, and the fix.
+A message says what happened and to what, what was expected and found, and the fix; of
+several mistakes each has a line, and lines that begin with a space continue the one above.
 Nothing here is ever raised into an instrumented application: the guard in
 ``exray.instrumentation`` logs instead.
 """
@@ -89,3 +90,20 @@ class LakeUnreachableError(LakeError):
 
 class CommitError(LakeError):
     """A commit lost its race against other writers too often."""
+
+
+def continued(text: object) -> str:
+    """Return a text of several lines, such as a parser's, as one mistake.
+
+    >>> print(continued("syntax error\\n\\nLINE 1: SELEC 1\\n        ^"))
+    syntax error
+      LINE 1: SELEC 1
+              ^
+    """
+    return "\n  ".join(line for line in str(text).splitlines() if line.strip())
+
+
+def error_lines(error: object) -> list[str]:
+    """Return what a command line prints of an error: each mistake once told to be one."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return [line if line.startswith(" ") else f"error: {line}" for line in lines]

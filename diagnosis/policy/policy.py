@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self, cast, get_args
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from exray.playback.spec_part import Number, SpecPart, plain_error
-from exray.schema.errors import MissingExtraError, UsageError
+from exray.schema.errors import MissingExtraError, UsageError, continued
 
 LayerMetric = Literal[
     "sqnr_db",
@@ -150,7 +150,7 @@ def load_policy(path: Path) -> Policy:
         msg = f"policy '{path}' cannot be read ({error}). Name a YAML file"
         raise UsageError(msg) from error
     except yaml.YAMLError as error:
-        msg = f"{path}: not valid YAML: {error}"
+        msg = f"{path}: not valid YAML: {continued(error)}"
         raise UsageError(msg) from error
     if not isinstance(data, dict):
         msg = f"{path}: got {data!r}, expected a mapping {{fail_on, limits, waivers, assertions}}"

@@ -69,7 +69,7 @@ def fix(
     """
     from exray.lake import Lake
     from exray.playback.progress import show_progress
-    from exray.schema.errors import ExrayError, UsageError
+    from exray.schema.errors import ExrayError, UsageError, error_lines
 
     from .patch import check_out, evidence, write_patch
     from .report import print_outcome_of
@@ -98,8 +98,7 @@ def fix(
             if outcome.verdict == "repaired":
                 files = write_patch(outcome, out, preprocess)
     except ExrayError as error:
-        for line in str(error).splitlines():
-            print(f"error: {line}", file=sys.stderr)
+        print(*error_lines(error), sep="\n", file=sys.stderr)
         code = EXIT_USAGE if isinstance(error, UsageError) else EXIT_UNJUDGED
         raise typer.Exit(code) from error
     if as_json:

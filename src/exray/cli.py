@@ -15,11 +15,11 @@ A traceback is a bug of exray's own.
 import importlib
 import os
 import sys
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import typer
 
-from exray.schema.errors import ExrayError, UsageError
+from exray.schema.errors import ExrayError, UsageError, error_lines
 
 COMMAND_MODULES = (
     "exray.lake.commands",
@@ -93,7 +93,7 @@ def _run() -> int:
             prog_name="exray", standalone_mode=False
         )
     except ExrayError as error:
-        _print_error(str(error))
+        _print_error(error)
         return EXIT_USAGE if isinstance(error, UsageError) else EXIT_ERROR
     except (KeyboardInterrupt, typer.Abort):
         code = EXIT_INTERRUPTED
@@ -108,18 +108,33 @@ def _run() -> int:
 
 def _show_usage_error(error: "_CommandLineError") -> int:
     """Say what is wrong with an option or argument."""
-    message = error.format_message().rstrip(".")
-    context: object = getattr(error, "ctx", None)
+    message = _usage_message(error)
     if type(error).__name__ == "NoArgsIsHelpError":
         print(message, file=sys.stderr)
-    else:
-        command = getattr(context, "command_path", "exray")
-        _print_error(f"{message}. Try: {command} --help")
-        return USAGE_CODES.get(command, error.exit_code)
-    return error.exit_code
+        return error.exit_code
+    command: str = getattr(getattr(error, "ctx", None), "command_path", "exray")
+    end = " " if message.endswith("?") else ". "
+    _print_error(f"{message}{end}Try: {command} --help")
+    return USAGE_CODES.get(command, error.exit_code)
 
 
-def _print_error(message: str) -> None:
-    """Print one line for each mistake."""
-    for line in message.splitlines():
-        print(f"error: {line}", file=sys.stderr)
+def _print_error(error: object) -> None:
+    print(*error_lines(error), sep="\n", file=sys.stderr)
+
+
+def _usage_message(error: "_CommandLineError") -> str:
+    """Return what is wrong, with all that is missing: typer stops at the first."""
+    message = error.format_message().rstrip(".")
+    context: Any = getattr(error, "ctx", None)
+    if type(error).__name__ != "MissingParameter" or context is None:
+        return message
+    others = [
+        f"'{option.opts[0]}'"
+        for option in context.command.params
+        if option.required
+        and option.param_type_name == "option"
+        and option is not getattr(error, "param", None)
+        and option.name not in context.params  # what was given has been read before
+        and option.resolve_envvar_value(context) is None
+    ]
+    return ", ".join([message, *others])

@@ -17,7 +17,7 @@ from exray.playback.dataset import open_dataset
 from exray.playback.pipeline import Pipeline, play
 from exray.queries import connect
 from exray.queries.whole_tensor import Wanted, read_tensor
-from exray.schema.errors import DataError, SelectionError
+from exray.schema.errors import DataError, SelectionError, UsageError
 from exray.schema.identity import tensor_hash
 from exray.schema.keying import keyed_hash
 
@@ -126,6 +126,13 @@ def test_the_command_writes_a_file_that_numpy_reads(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     np.testing.assert_array_equal(np.load(out), read(lake, layer="0"))
     assert str(out) in done.output
+
+    nowhere = str(tmp_path / "nowhere" / "x.npy")
+    refused = CliRunner().invoke(
+        make_app(), ["tensor", *options[:-1], nowhere, "--lake", str(lake)]
+    )
+    assert isinstance(refused.exception, UsageError)
+    assert f"tensor '{nowhere}' cannot be written" in str(refused.exception)
 
 
 def test_an_input_that_nobody_recorded_is_an_error_that_says_how_to_list_them(
