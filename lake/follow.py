@@ -25,6 +25,7 @@ class LakeFollower:
     def __init__(self, lake: "Lake") -> None:
         self._lake = lake
         self._positions: dict[str, int] = {}
+        self._entries: dict[str, tuple[str, str]] = {}
 
     def changed_files(self) -> dict[str, list[str]]:
         """Return the files of every table with news; of all tables the first time.
@@ -35,6 +36,8 @@ class LakeFollower:
         Raises:
             LakeError: A table's log is damaged.
         """
+        if not self._has_news():
+            return {}
         positions = dict(self._positions)
         changed: dict[str, list[str]] = {}
         for table in reversed(COMMIT_ORDER):
@@ -44,11 +47,27 @@ class LakeFollower:
                 changed[table] = self._lake.files(table)
                 positions[table] = position
         self._positions = positions
+        self._entries = {
+            table: (_commit_file(table, position), _commit_file(table, position + 1))
+            for table, position in positions.items()
+        }
         return changed
 
     def forget(self) -> None:
         """Let all tables count as news."""
         self._positions.clear()
+        self._entries.clear()
+
+    def _has_news(self) -> bool:
+        """Tell whether any table's log is not as it was seen last: no table's, usually."""
+        storage = self._lake.storage
+        for table, (seen, following) in self._entries.items():
+            if self._positions[table] == NO_COMMIT:
+                if _commits(storage.names(_log(table))):
+                    return True
+            elif storage.exists(following) or not storage.exists(seen):
+                return True
+        return not self._entries
 
     def _position(self, table: str) -> int:
         """Return the number of the table's newest commit."""

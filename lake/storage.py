@@ -35,6 +35,7 @@ class LocalStorage:
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
+        self._folder = str(self.root)
 
     @property
     def place(self) -> str:
@@ -51,15 +52,17 @@ class LocalStorage:
 
     def exists(self, name: str) -> bool:
         """Tell whether there is a file *name*."""
-        return (self.root / name).exists()
+        # Asked for every table before each statement that is served: half the time of a stat.
+        return os.access(f"{self._folder}/{name}", os.F_OK)
 
     def names(self, folder: str) -> list[str]:
         """Return the names of the files in *folder*, none where it is missing."""
-        with explain_os_errors(self.root / folder):
-            try:
-                return [path.name for path in (self.root / folder).iterdir()]
-            except FileNotFoundError:
-                return []
+        try:
+            return os.listdir(f"{self._folder}/{folder}")  # noqa: PTH208 - names, and soon
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise lake_error(error, self.root / folder) from error
 
     def read(self, name: str) -> bytes | None:
         """Return the content of *name*, or None where there is no such file."""

@@ -4,6 +4,7 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
@@ -97,7 +98,8 @@ class Execution:
         self._cursor = views.cursor()
         self._reader: pa.RecordBatchReader | None = None
         self._encoders: list[Encoder] = []
-        self._batch: pa.RecordBatch | None = None
+        self._pending: deque[pa.RecordBatch] = deque()
+        self._first: tuple[Piece, pa.RecordBatch | None] | None = None
         self._is_interrupted = False
         self.fields: list[Field] = []
         """The result's columns, once it is open."""
@@ -105,7 +107,7 @@ class Execution:
         """Whether all rows have been read, or given up."""
 
     def open(self, request: Request) -> None:
-        """Start a statement on the newest snapshot.
+        """Start a statement on the newest snapshot, and read its first rows.
 
         Raises:
             duckdb.Error: It cannot be run.
@@ -133,28 +135,37 @@ class Execution:
             encoder(kind, is_binary=is_it) for kind, is_it in zip(types, binary, strict=True)
         ]
         self._reader = relation.to_arrow_reader(BATCH_ROWS)
+        self._first = self._read(None)
 
-    def read(self, max_rows: int | None = None) -> Piece:
-        """Return the next rows, at most *max_rows*; a few thousand if it is None.
+    def first(self, max_rows: int = 0) -> Piece | None:
+        """Return the rows that were read when it was opened, without waiting for any.
+
+        Args:
+            max_rows: How many are wanted; 0 for all.
+
+        Returns:
+            None if those were returned before, or are more than are wanted: `read` then.
+        """
+        if self._first is None or 0 < max_rows < self._first[0].rows:
+            return None
+        piece, self._first = self._first[0], None
+        self.is_closed = piece.is_last
+        return piece
+
+    def read(self, max_rows: int = 0) -> Piece:
+        """Return the next rows, at most *max_rows*; a few thousand if it is 0.
 
         The statement is closed with its last row.
         """
-        batch = self._next_batch()
-        if batch is None:
-            self.close()
-            return Piece(b"", 0, is_last=True)
-        fitting = max(1, batch.num_rows * PIECE_BYTES // max(PIECE_BYTES, batch.nbytes))
-        rows = min(fitting, batch.num_rows, max_rows or fitting)
-        self._batch = batch.slice(rows)
-        piece = batch.slice(0, rows)
-        data = data_rows(
-            [encode(column) for encode, column in zip(self._encoders, piece.columns, strict=True)],
-            rows,
-        )
-        is_last = not self._batch.num_rows and self._next_batch() is None
-        if is_last:
-            self.close()
-        return Piece(data, rows, is_last)
+        first = self.first(max_rows)
+        if first is not None:
+            return first
+        if self._first is not None and self._first[1] is not None:
+            self._pending.appendleft(self._first[1])
+            self._first = None
+        piece, _ = self._read(max_rows or None)
+        self.is_closed = piece.is_last
+        return piece
 
     def interrupt(self) -> None:
         """End the statement; from any thread, as often as it takes."""
@@ -169,10 +180,38 @@ class Execution:
     def close(self) -> None:
         """Give up the rows that are left."""
         self.is_closed = True
-        reader, self._reader, self._batch = self._reader, None, None
+        self._first = None
+        self._pending.clear()
+        self._release()
+
+    def _release(self) -> None:
+        """End what runs in DuckDB."""
+        reader, self._reader = self._reader, None
         if reader is not None:
             reader.close()
         self._cursor.close()
+
+    def _read(self, max_rows: int | None) -> "tuple[Piece, pa.RecordBatch | None]":
+        """Return the next rows as messages, and as they were."""
+        batch = self._next_batch()
+        if batch is None:
+            self._release()
+            return Piece(b"", 0, is_last=True), None
+        fitting = max(1, batch.num_rows * PIECE_BYTES // max(PIECE_BYTES, batch.nbytes))
+        rows = min(fitting, batch.num_rows, max_rows or fitting)
+        if rows < batch.num_rows:
+            self._pending.appendleft(batch.slice(rows))
+            batch = batch.slice(0, rows)
+        data = data_rows(
+            [encode(column) for encode, column in zip(self._encoders, batch.columns, strict=True)],
+            rows,
+        )
+        following = self._next_batch()
+        if following is None:
+            self._release()
+        else:
+            self._pending.appendleft(following)
+        return Piece(data, rows, following is None), batch
 
     def _next_batch(self) -> "pa.RecordBatch | None":
         """Return the rows that are read and not sent yet, or the next ones; None at the end."""
@@ -181,12 +220,16 @@ class Execution:
         if self._is_interrupted:
             msg = "INTERRUPT"
             raise duckdb.InterruptException(msg)
-        while self._reader is not None and (self._batch is None or not self._batch.num_rows):
+        if self._pending:
+            return self._pending.popleft()
+        while self._reader is not None:
             try:
-                self._batch = self._reader.read_next_batch()
+                batch = self._reader.read_next_batch()
             except StopIteration:
                 return None
-        return self._batch
+            if batch.num_rows:
+                return batch
+        return None
 
 
 def _as_said(said: "DuckDBPyType", found: "DuckDBPyType") -> str:

@@ -29,6 +29,8 @@ from .errors import (
 if TYPE_CHECKING:
     import duckdb
 
+    from exray.queries.interrupt import Cursors
+
 EXPLAIN = "EXPLAIN"
 SELECT = "SELECT"
 
@@ -84,11 +86,11 @@ class Gate:
         self._known: OrderedDict[str, Admitted | None] = OrderedDict()
         self._lock = Lock()
 
-    def admit(self, cursor: "duckdb.DuckDBPyConnection", text: str) -> Admitted | None:
+    def admit(self, database: "Cursors", text: str) -> Admitted | None:
         """Return what is known of a statement that may run, None for one that is empty.
 
         Args:
-            cursor: Parses; a connection of its own, without an open result.
+            database: Parses a statement that has not been judged lately.
             text: The statement.
 
         Raises:
@@ -99,12 +101,18 @@ class Gate:
             if text in self._known:
                 self._known.move_to_end(text)
                 return self._known[text]
-        verdict = self._judge(cursor, text)
+        with database.cursor() as cursor:
+            verdict = self._judge(cursor, text)
         with self._lock:
             self._known[text] = verdict
             if len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
         return verdict
+
+    def has_judged(self, text: str) -> bool:
+        """Tell whether `admit` need not parse a statement."""
+        with self._lock:
+            return text in self._known
 
     def _judge(self, cursor: "duckdb.DuckDBPyConnection", text: str) -> Admitted | None:
         statements = cursor.extract_statements(text)

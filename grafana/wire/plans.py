@@ -85,8 +85,7 @@ def admitted(
     """
     if query.is_own:
         return query
-    with database.cursor() as cursor:
-        verdict = gate.admit(cursor, query.text)
+    verdict = gate.admit(database, query.text)
     if verdict is None:
         return Empty()
     if not all(name.isdecimal() for name in verdict.parameters):

@@ -30,19 +30,48 @@ class Interruptible(Protocol):
         ...
 
 
+class Threads:
+    """Threads of which the one that worked last works next: its caches are warm.
+
+    A pool takes them in turn, which makes a short statement half as long again.
+
+    Args:
+        count: How many there are.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._threads = [ThreadPoolExecutor(1, "exray-wire") for _ in range(count)]
+        self._idle: asyncio.LifoQueue[ThreadPoolExecutor] = asyncio.LifoQueue()
+        for thread in self._threads:
+            self._idle.put_nowait(thread)
+
+    async def run(self, work: Callable[[], Answer]) -> Answer:
+        """Do *work* in one of them, once one is idle."""
+        thread = await self._idle.get()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(thread, work)
+        finally:
+            self._idle.put_nowait(thread)
+
+    def shutdown(self) -> None:
+        """Wait until their work is done, and end them."""
+        for thread in self._threads:
+            thread.shutdown()
+
+
 @dataclass(frozen=True, slots=True)
 class Turns:
     """Threads for statements, and who may use them."""
 
     slots: asyncio.Semaphore
-    pool: ThreadPoolExecutor
+    threads: Threads
 
 
 def make_turns(limits: "Limits") -> Turns:
     """Return turns for as many statements at once as *limits* allow."""
     # Half as many threads again: what only parses or describes takes no turn.
     threads = limits.statements + max(2, limits.statements // 2)
-    return Turns(asyncio.Semaphore(limits.statements), ThreadPoolExecutor(threads, "exray-wire"))
+    return Turns(asyncio.Semaphore(limits.statements), Threads(threads))
 
 
 class Runner:
@@ -71,7 +100,10 @@ class Runner:
         self._deadline = self._loop.time() + timeout_s
         self._timer = self._loop.call_at(self._deadline, self.stop, TIMED_OUT)
         try:
-            await self._stoppable(self._turns.slots.acquire())
+            if self._turns.slots.locked():
+                await self._stoppable(self._turns.slots.acquire())
+            else:  # at once, so no task need wait for it
+                await self._turns.slots.acquire()
             try:
                 yield
             finally:
@@ -90,7 +122,7 @@ class Runner:
             raise self._stopped()
         self._running = target
         try:
-            return await self._loop.run_in_executor(self._turns.pool, work)
+            return await self._turns.threads.run(work)
         except Exception:
             if self._why is not None:
                 raise self._stopped() from None
@@ -102,7 +134,7 @@ class Runner:
 
     async def quickly(self, work: Callable[[], Answer]) -> Answer:
         """Do *work* that takes no turn in a thread: parsing, describing, closing."""
-        return await self._loop.run_in_executor(self._turns.pool, work)
+        return await self._turns.threads.run(work)
 
     async def send(self, drain: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Wait until the client has taken enough of what was written to it.

@@ -112,7 +112,7 @@ class WireServer:
         if self._connections:
             await asyncio.wait(self._connections)
         if self._shared is not None:
-            self._shared.turns.pool.shutdown()
+            self._shared.turns.threads.shutdown()
         self._aligner.stop()
         self._database.close()
 

@@ -122,8 +122,7 @@ class Session:
         if checked.oids:
             msg = f"there is no parameter ${len(checked.oids)}: a simple query has none"
             raise WireError("42P02", msg)
-        execution.open(Request(checked.text))
-        return checked, execution.read()
+        return checked, _open_and_read(execution, Request(checked.text))
 
     async def _send(self, execution: Execution, piece: Piece, max_rows: int = 0) -> int:
         """Send *piece* and what follows it, up to *max_rows*; return the number of rows."""
@@ -132,7 +131,7 @@ class Session:
         while not piece.is_last and not 0 < max_rows <= rows:
             await self._runner.send(self._client.flush)
             piece = await self._runner.run(
-                execution, partial(execution.read, max_rows - rows if max_rows else None)
+                execution, partial(execution.read, max_rows - rows if max_rows else 0)
             )
             self._client.write(piece.data)
             rows += piece.rows
@@ -174,10 +173,10 @@ class Session:
         wanted = plan(parse.text)
         self._check_transaction(wanted)
         if isinstance(wanted, Query):
-            shared = self._shared
-            wanted = await self._runner.quickly(
-                partial(admitted, wanted, shared.gate, shared.database, parse.oids)
-            )
+            gate = self._shared.gate
+            judge = partial(admitted, wanted, gate, self._shared.database, parse.oids)
+            is_known = gate.has_judged(wanted.text)
+            wanted = judge() if is_known else await self._runner.quickly(judge)
         self._prepared.add_statement(parse.name, Statement(wanted))
         self._client.write(messages.PARSE_COMPLETE)
 
@@ -234,10 +233,14 @@ class Session:
             begin = partial(_open_and_read, execution, portal.request, execute.max_rows)
         else:
             execution = portal.execution
-            begin = partial(execution.read, execute.max_rows or None)
-        if not execution.is_closed:
+            begin = partial(execution.read, execute.max_rows)
+        first = execution.first(execute.max_rows)
+        if first is not None and first.is_last:  # it was described, and there is no more to it
+            self._client.write(first.data)
+            rows = first.rows
+        elif not execution.is_closed:
             async with self._runner.turn(self._timeout_s):
-                piece = await self._runner.run(execution, begin)
+                piece = await self._runner.run(execution, begin) if first is None else first
                 rows = await self._send(execution, piece, execute.max_rows)
         if execution.is_closed:
             self._client.write(messages.command_complete(_tag(portal.plan, rows)))
@@ -312,9 +315,9 @@ class Session:
         await self._client.flush()
 
 
-def _open_and_read(execution: Execution, request: Request, max_rows: int) -> Piece:
+def _open_and_read(execution: Execution, request: Request, max_rows: int = 0) -> Piece:
     execution.open(request)
-    return execution.read(max_rows or None)
+    return execution.read(max_rows)
 
 
 def _tag(query: Query, rows: int) -> str:

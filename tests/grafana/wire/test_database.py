@@ -90,6 +90,39 @@ def test_a_statement_goes_on_with_what_it_began_with(lake: Lake, database: LakeD
     assert rows == 2 * ROWS
 
 
+def test_rows_read_beforehand_are_given_once_and_in_order(database: LakeDatabase) -> None:
+    statement = Request("SELECT a, nullif(a % 7, 3) AS b, 'ü' || a % 11 FROM range(9000) AS t(a)")
+    whole, parts = Execution(database), Execution(database)
+    whole.open(statement)
+    parts.open(statement)
+    assert parts.first(3) is None  # more rows are there than these
+    assert parts.read(3).rows == 3
+    assert parts.first() is None
+    assert whole.first() is not None
+    assert whole.first() is None
+    for few in (1, 50, 611):
+        assert read_all(statement, database, few) == read_all(statement, database, 0)
+
+
+def test_a_result_read_beforehand_needs_no_thread(database: LakeDatabase) -> None:
+    execution = Execution(database)
+    execution.open(Request("SELECT a FROM range(3) AS t(a)"))
+    assert not execution.is_closed
+    piece = execution.first(3)
+    assert piece is not None
+    assert (piece.rows, piece.is_last, execution.is_closed) == (3, True, True)
+
+
+def read_all(statement: Request, database: LakeDatabase, max_rows: int) -> bytes:
+    execution, data = Execution(database), b""
+    execution.open(statement)
+    while not execution.is_closed:
+        piece = execution.read(max_rows)
+        assert not 0 < max_rows < piece.rows
+        data += piece.data
+    return data
+
+
 def test_a_damaged_log_is_an_error_and_heals(lake: Lake, database: LakeDatabase) -> None:
     lake.append({"frames": frames(0, 5)})
     (commit,) = (lake.path / "frames" / "_delta_log").glob("*1.json")

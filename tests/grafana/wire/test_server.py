@@ -1,5 +1,6 @@
 """What a server survives: slow, dead, hostile and too many clients."""
 
+import asyncio
 import contextlib
 import random
 import socket
@@ -12,9 +13,14 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
+from exray.grafana.wire import frontend
+from exray.grafana.wire.errors import WireError
 from exray.lake import Lake
 
 from .servers import PASSWORD, Running, error_state, serving
+
+HEADER_BYTES = 5
+"""A message's letter and its length."""
 
 LONG = "SELECT pg_sleep(600)"
 HUGE = "SELECT a, repeat('x', 100) FROM range(1000000000) AS t(a)"
@@ -222,8 +228,25 @@ def malformed(chance: random.Random) -> bytes:
     return kind + struct.pack("!i", length) + body
 
 
-def test_a_thousand_malformed_messages_are_survived(narrow: Running) -> None:
+def test_a_thousand_malformed_messages_are_survived(
+    narrow: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = read_from(monkeypatch)
     chance = random.Random(6)
+    for number in range(1, 1001):
+        # A connection each: after one that ends its connection, no other is read.
+        with narrow.logged_in() as client, contextlib.suppress(OSError):
+            client.socket.sendall(malformed(chance))
+            client.socket.shutdown(socket.SHUT_WR)
+            while client.socket.recv(65536):
+                pass
+        assert len(read) == number
+    assert answers(narrow)
+    until(lambda: not narrow.server._connections)
+
+
+def test_malformed_messages_one_after_the_other_are_survived(narrow: Running) -> None:
+    chance = random.Random(8)
     for _ in range(100):
         with narrow.logged_in() as client, contextlib.suppress(OSError, EOFError):
             for _ in range(10):
@@ -233,6 +256,28 @@ def test_a_thousand_malformed_messages_are_survived(narrow: Running) -> None:
                 pass
     assert answers(narrow)
     until(lambda: not narrow.server._connections)
+
+
+def read_from(monkeypatch: pytest.MonkeyPatch) -> set[asyncio.StreamReader]:
+    """Return the streams, from now on, of which a session of this process has read a header."""
+    streams: set[asyncio.StreamReader] = set()
+    read = frontend.read_message
+
+    async def noting(reader: asyncio.StreamReader, max_bytes: int) -> tuple[bytes, bytes]:
+        try:
+            message = await read(reader, max_bytes)
+        except WireError:
+            streams.add(reader)
+            raise
+        except asyncio.IncompleteReadError as error:
+            if error.partial or error.expected != HEADER_BYTES:
+                streams.add(reader)
+            raise
+        streams.add(reader)
+        return message
+
+    monkeypatch.setattr(frontend, "read_message", noting)
+    return streams
 
 
 def test_malformed_startups_are_survived(narrow: Running) -> None:
