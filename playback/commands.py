@@ -119,7 +119,7 @@ def run(
         kernels=kernels,
         threads=threads,
     )
-    task = None if labels is None else _task_of(Path(labels), label_offset)
+    task = None if labels is None else _task_of(labels, label_offset)
     truth = None if labels is None or task is not None else load_labels(labels, label_offset)
     dataset = open_dataset(inputs, limit=limit, label_offset=label_offset)
     if (
@@ -147,9 +147,10 @@ def run(
         raise DataError(msg)
 
 
-def _task_of(truth: Path, label_offset: int) -> "Task | None":
+def _task_of(labels: str, label_offset: int) -> "Task | None":
     """Return what judges boxes or masks, None where labels are classes."""
-    if truth.is_dir():
+    truth = Path(labels)
+    if labels.strip() and truth.is_dir():
         from .segmentation import Segmentation
 
         return Segmentation.open(truth, label_offset)

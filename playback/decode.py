@@ -1,7 +1,10 @@
-"""Image files to pixels, wav files to samples."""
+"""Files to numbers: pixels, samples, bytes."""
 
 import wave
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +23,9 @@ TEXT_SUFFIXES = (".txt",)
 _WIDE_MODES = ("I", "F")
 """First letters of Pillow's modes with more than 8 bits a channel."""
 
+_NUMBER_MODES = ("L", "P", "I", "I;16", "1")
+"""Pillow's modes of one whole number for each pixel."""
+
 
 def decode_image(path: str | Path) -> NDArray[np.uint8]:
     """Decode an image file to RGB; the orientation in its EXIF block is ignored.
@@ -37,6 +43,41 @@ def decode_image(path: str | Path) -> NDArray[np.uint8]:
         DataError: The file is missing, damaged, or has more than 8 bits a channel.
         MissingExtraError: Pillow is not installed.
     """
+    with _opened(path) as picture:
+        mode: str = picture.mode
+        if not mode.startswith(_WIDE_MODES):
+            # Transparency is dropped anyway, and some of its forms make Pillow warn.
+            picture.info.pop("transparency", None)
+            return np.array(picture.convert("RGB"))
+    # Pillow would clip wider values at 255 without a word.
+    msg = f"{path}: got pixels of mode {mode}, expected 8 bits a channel. Convert the image"
+    raise DataError(msg)
+
+
+def decode_mask(path: str | Path) -> NDArray[Any]:
+    """Decode an image whose pixels are numbers, such as class indices.
+
+    Args:
+        path: A file of one channel, or with a palette, of which the indices count.
+
+    Returns:
+        Shape ``(height, width)``, integers or bool.
+
+    Raises:
+        DataError: The file is missing, damaged, or has colours.
+        MissingExtraError: Pillow is not installed.
+    """
+    with _opened(path) as picture:
+        mode: str = picture.mode
+        if mode in _NUMBER_MODES:
+            return np.array(picture)
+    msg = f"{path}: got pixels of mode {mode}, expected one number for each. Convert the image"
+    raise DataError(msg)
+
+
+@contextmanager
+def _opened(path: str | Path) -> Generator[Any]:
+    """Open an image file; damage shows as a DataError there and then, or while it is read."""
     try:
         from PIL import Image
     except ImportError as error:
@@ -44,20 +85,13 @@ def decode_image(path: str | Path) -> NDArray[np.uint8]:
         raise MissingExtraError(extra, purpose) from error
     try:
         with Image.open(path) as picture:
-            mode = picture.mode
-            if not mode.startswith(_WIDE_MODES):
-                # Transparency is dropped anyway, and some of its forms make Pillow warn.
-                picture.info.pop("transparency", None)
-                return np.array(picture.convert("RGB"))
+            yield picture
     except FileNotFoundError as error:
         msg = f"{path}: no such image. Check the path"
         raise DataError(msg) from error
     except Exception as error:  # decoders meet damage with errors of nearly any type
         msg = f"{path}: not a readable image ({error}). Replace or remove it"
         raise DataError(msg) from error
-    # Pillow would clip wider values at 255 without a word.
-    msg = f"{path}: got pixels of mode {mode}, expected 8 bits a channel. Convert the image"
-    raise DataError(msg)
 
 
 def decode_wav(path: str | Path) -> NDArray[np.int16]:

@@ -4,9 +4,9 @@ import contextlib
 import importlib
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from exray.schema.errors import DataError, MissingExtraError, UsageError
 
+from .labels import match_keys
 from .task import Array, TaskResult, bootstrap
 
 MOST = 100
@@ -59,7 +60,7 @@ class Detection:
         """
         _evaluator()
         try:
-            read = json.loads(path.read_text())
+            read = json.loads(path.read_text("utf-8"))
             names = {int(image["id"]): str(image["file_name"]) for image in read["images"]}
             boxes: dict[str, list[TruthBox]] = {name: [] for name in names.values()}
             for row in read["annotations"]:
@@ -68,7 +69,12 @@ class Detection:
                 is_crowd = bool(row.get("iscrowd", 0))
                 box = TruthBox(int(row["category_id"]), (left, top, width, height), is_crowd)
                 of.append(box)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except OSError as error:
+            msg = (
+                f"truth {path}: cannot be read: {error.strerror}. Name a file of COCO's annotations"
+            )
+            raise UsageError(msg) from error
+        except (ValueError, KeyError, TypeError) as error:
             told = f"{type(error).__name__}: {error}"
             msg = (
                 f"truth {path}: no annotations in COCO's form ({told}). Expected images "
@@ -77,14 +83,18 @@ class Detection:
             raise UsageError(msg) from error
         return cls(boxes, label_offset)
 
-    def score(self, input_id: str, outputs: Sequence[Array], size: tuple[int, int]) -> float | None:
+    @property
+    def truths(self) -> Collection[str]:
+        """File names of the images; see `Task`."""
+        return self._boxes.keys()
+
+    def match(self, input_ids: Sequence[str]) -> Mapping[str, str]:
+        """Return the file name that each input goes by; see `Task`."""
+        return match_keys(input_ids, self._boxes)
+
+    def score(self, truth: str, outputs: Sequence[Array], size: tuple[int, int]) -> float | None:
         """Judge one image's boxes; see `Task`."""
-        truth = self._boxes.get(PurePosixPath(input_id).name)
-        if truth is None:
-            return None
-        found = detections(outputs, size)
-        matched = self._match(truth, found)
-        self._matched.append(matched)
+        self._matched.append(self._match(self._boxes[truth], detections(outputs, size)))
         value = self._precision([len(self._matched) - 1])["ap"]
         return None if np.isnan(value) else value
 

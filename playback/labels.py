@@ -3,9 +3,10 @@
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Self
 
 from exray.schema.errors import UsageError
 
@@ -31,6 +32,22 @@ class LabelMatch:
     labels: Mapping[str, int]
     inputs_without_label: tuple[str, ...]
     labels_without_input: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls,
+        labels: Mapping[str, int],
+        input_ids: Iterable[str],
+        keys: Iterable[str],
+        found: Mapping[str, str],
+    ) -> Self:
+        """Note what is left over of inputs and *keys* beside those *found*, key by input id."""
+        used = set(found.values())
+        return cls(
+            labels,
+            tuple(input_id for input_id in input_ids if input_id not in found),
+            tuple(key for key in keys if key not in used),
+        )
 
     def describe(self) -> str:
         """Return one sentence on what was left over, empty where nothing was."""
@@ -60,32 +77,28 @@ class Labels:
     column: str
     by_key: Mapping[str, int]
 
-    def get(self, input_id: str) -> int | None:
-        """Return the class of one input: by its id, else by the id without its folders."""
-        label = self.by_key.get(input_id)
-        return self.by_key.get(PurePosixPath(input_id).name) if label is None else label
-
     def match(self, input_ids: Iterable[str]) -> LabelMatch:
-        """Look up all inputs, and tell what has no counterpart.
-
-        Where inputs of several folders share a file name, that name alone labels none of
-        them: it cannot say which one it means.
-        """
+        """Look up all inputs, and tell what has no counterpart."""
         ids = list(input_ids)
-        uses = Counter(PurePosixPath(input_id).name for input_id in ids)
-        found: dict[str, int] = {}
-        used: set[str] = set()
-        for input_id in ids:
-            name = PurePosixPath(input_id).name
-            key = input_id if input_id in self.by_key or uses[name] > 1 else name
-            if key in self.by_key:
-                found[input_id] = self.by_key[key]
-                used.add(key)
-        return LabelMatch(
-            found,
-            tuple(input_id for input_id in ids if input_id not in found),
-            tuple(key for key in self.by_key if key not in used),
-        )
+        keys = match_keys(ids, self.by_key)
+        labels = {input_id: self.by_key[key] for input_id, key in keys.items()}
+        return LabelMatch.of(labels, ids, self.by_key, keys)
+
+
+def match_keys(input_ids: Sequence[str], keys: Collection[str]) -> dict[str, str]:
+    """Return the key that names each input: its id, else the id without its folders.
+
+    Where inputs of several folders share a file name, that name alone names none of
+    them: it cannot say which one it means.
+    """
+    uses = Counter(PurePosixPath(input_id).name for input_id in input_ids)
+    found: dict[str, str] = {}
+    for input_id in input_ids:
+        name = PurePosixPath(input_id).name
+        key = input_id if input_id in keys or uses[name] > 1 else name
+        if key in keys:
+            found[input_id] = key
+    return found
 
 
 def load_labels(source: str | Path, offset: int = 0) -> Labels:

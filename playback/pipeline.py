@@ -96,11 +96,11 @@ def play(
         privacy=pipeline.privacy,
         default_privacy="open",
     )
-    match = _match_labels(dataset, labels)
+    result = PlaybackResult(match=match_labels(dataset, labels), task=task)
     if task is not None:
         _check_whole(pipeline.spec)
+        _match_truths(dataset, task, result)
     load = plan_runner(pipeline.model, kernels=pipeline.kernels, threads=pipeline.threads)
-    result = PlaybackResult(match=match, task=task)
     with _Recording(config, pipeline.spec):
         runner = load()
         if pipeline.spec is not None:
@@ -118,8 +118,12 @@ def play(
     return result
 
 
-def _match_labels(dataset: Dataset, labels: Labels | None) -> LabelMatch:
-    """Return each input's class: from the CSV where there is one, else from the npz."""
+def match_labels(dataset: Dataset, labels: Labels | None) -> LabelMatch:
+    """Return each input's class: from the CSV where there is one, else from the npz.
+
+    Raises:
+        UsageError: None of the CSV's labels is of an input.
+    """
     if labels is None:
         own = {item.input_id: item.label for item in dataset if item.label is not None}
         return LabelMatch(own, (), ())
@@ -131,6 +135,19 @@ def _match_labels(dataset: Dataset, labels: Labels | None) -> LabelMatch:
         )
         raise UsageError(msg)
     return match
+
+
+def _match_truths(dataset: Dataset, task: Task, result: PlaybackResult) -> None:
+    ids = [item.input_id for item in dataset]
+    result.truths = task.match(ids)
+    result.match = LabelMatch.of(result.match.labels, ids, task.truths, result.truths)
+    if not result.truths:
+        msg = (
+            f"none of the {len(task.truths)} truths is of an input of {dataset.path}: "
+            f"{result.match.describe()}. Boxes go by the image's file_name in the annotations, masks by "
+            "the name of its file without ending."
+        )
+        raise UsageError(msg)
 
 
 def _check_whole(spec: PreprocessSpec | None) -> None:
@@ -204,7 +221,7 @@ def _play_item(
             output = runner.run(value)
             dur_ns = time.perf_counter_ns() - before_ns
             if result.task is not None:
-                _judge(frame, result.task, item.input_id, runner.outputs(), raw)
+                _judge(frame, item.input_id, runner, raw, result)
             elif names_classes(output):
                 frame.prediction(output)
     except DataError as error:
@@ -226,9 +243,19 @@ def _play_item(
         _repeat_plain(runner, value, output, result)
 
 
-def _judge(frame: object, task: Task, input_id: str, outputs: list[Array], raw: Array) -> None:
-    """Judge one frame, and record its score with it where it is recorded."""
-    score = task.score(input_id, outputs, (int(raw.shape[0]), int(raw.shape[1])))
+def _judge(
+    frame: object, input_id: str, runner: Runner, raw: Array, result: PlaybackResult
+) -> None:
+    """Judge one frame that has a truth, and record its score with it where it is recorded."""
+    task, truth = result.task, result.truths.get(input_id)
+    if task is None or truth is None:
+        return
+    if raw.ndim < 2:
+        msg = f"boxes and masks are of images; this input has shape {raw.shape}"
+        raise DataError(msg)
+    outputs = [canonical(output, runner.input.layout) for output in runner.outputs()]
+    score = task.score(truth, outputs, (int(raw.shape[0]), int(raw.shape[1])))
+    result.judged += 1
     if score is not None and isinstance(frame, RecordingFrame):
         frame.custom(PREFIX + task.metric, score)
 

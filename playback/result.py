@@ -1,5 +1,6 @@
 """What a playback found: counted on the way, said at the end."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -31,6 +32,8 @@ class PlaybackResult:
         clamping: What to say of that, None where there is nothing.
         model_ms: Time of each execution, milliseconds.
         task: Judges what is no vector of class scores, None for a classifier.
+        truths: Key of each input's truth of *task*, by input id.
+        judged: Inputs that *task* has judged.
         plain_output_equal: Whether an uninstrumented run of the first input gave the same
             bytes; None where nothing was recorded.
     """
@@ -51,6 +54,8 @@ class PlaybackResult:
     model_ms: list[float] = field(default_factory=list[float])
     plain_output_equal: bool | None = None
     task: Task | None = None
+    truths: Mapping[str, str] = field(default_factory=dict[str, str])
+    judged: int = 0
 
     @property
     def task_result(self) -> TaskResult | None:
@@ -104,6 +109,8 @@ class PlaybackResult:
                 f"no accuracy, because the model's first output, of shape {self.unscored_shape}, is "
                 "no vector of class scores"
             )
+        if self.task is not None and self.frames and not self.judged:
+            said.append("no metric, because no input that has a truth went through the model")
         if self.impossible_labels and self.classes is not None:
             name, label = next(iter(self.impossible_labels.items()))
             said.append(

@@ -1,6 +1,6 @@
 """Mean intersection over union of segmentation maps."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from exray.schema.errors import DataError, UsageError
 
+from .decode import decode_mask
+from .labels import match_keys
 from .task import Array, TaskResult, bootstrap
 
 IGNORED = 255
@@ -40,22 +42,34 @@ class Segmentation:
         Raises:
             UsageError: There are none.
         """
-        masks = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix == ".png"}
+        masks = {
+            path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() == ".png"
+        }
         if not masks:
             msg = f"truth {folder}: no masks in it, expected a .png for each image"
             raise UsageError(msg)
         return cls(masks, label_offset)
 
-    def score(self, input_id: str, outputs: Sequence[Array], size: tuple[int, int]) -> float | None:
+    @property
+    def truths(self) -> Collection[str]:
+        """Names of the masks; see `Task`."""
+        return self._masks.keys()
+
+    def match(self, input_ids: Sequence[str]) -> Mapping[str, str]:
+        """Return each input's mask, found by its name without suffix; see `Task`."""
+        paths = {input_id: PurePosixPath(input_id) for input_id in input_ids}
+        stems = {input_id: str(path.parent / path.stem) for input_id, path in paths.items()}
+        found = match_keys([*stems.values()], self._masks)
+        return {input_id: found[stem] for input_id, stem in stems.items() if stem in found}
+
+    def score(self, truth: str, outputs: Sequence[Array], size: tuple[int, int]) -> float | None:
         """Judge one map; see `Task`."""
-        path = self._masks.get(PurePosixPath(input_id).stem)
-        if path is None:
-            return None
+        path = self._masks[truth]
         answer, classes = classes_of(outputs[0])
-        truth = shrunk(_read(path), answer.shape)
+        mask = shrunk(decode_mask(path), answer.shape)
         if self._offset:
-            truth = np.where(truth == IGNORED, IGNORED, truth + self._offset)
-        wrong = truth[(truth != IGNORED) & ((truth < 0) | (truth >= classes))]
+            mask = np.where(mask == IGNORED, IGNORED, mask + self._offset)
+        wrong = mask[(mask != IGNORED) & ((mask < 0) | (mask >= classes))]
         if wrong.size:
             msg = (
                 f"mask {path}: holds class {int(wrong[0])}, the model's last is {classes - 1}. "
@@ -63,7 +77,9 @@ class Segmentation:
                 "--label-offset."
             )
             raise DataError(msg)
-        counts = count(answer, truth, classes)
+        if (mask == IGNORED).all():
+            return None
+        counts = count(answer, mask, classes)
         self._counts.append(counts)
         return mean_iou(counts)
 
@@ -136,17 +152,3 @@ def mean_iou(counts: Counts) -> float:
     union = truth + answer - both
     there = union > 0
     return float((both[there] / union[there]).mean()) if there.any() else float("nan")
-
-
-def _read(path: Path) -> NDArray[Any]:
-    from PIL import Image
-
-    try:
-        with Image.open(path) as picture:
-            if picture.mode not in ("L", "P", "I", "I;16", "1"):
-                msg = f"mask {path}: has mode {picture.mode}, expected one number for each pixel"
-                raise DataError(msg)
-            return np.array(picture)
-    except OSError as error:
-        msg = f"mask {path}: not a readable image ({error}). Replace or remove it"
-        raise DataError(msg) from error

@@ -1,6 +1,6 @@
 """Metrics of tasks other than classification: what a task is, and how sure its metric is."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,6 +13,9 @@ of its width from seed to seed."""
 
 SIGNS_THROWN = 10_000
 """Random signs behind a paired test where all of them would be too many."""
+
+SIGNS_AT_ONCE = 500
+"""Of them in memory at a time: 40 MB for 5000 frames."""
 
 EXACT_FRAMES = 13
 """Frames up to which all signs are gone through: 2^13 are fewer than `SIGNS_THROWN`."""
@@ -47,16 +50,25 @@ class Task(Protocol):
     metric: str
     """What is recorded of each frame."""
 
-    def score(self, input_id: str, outputs: Sequence[Array], size: tuple[int, int]) -> float | None:
+    @property
+    def truths(self) -> Collection[str]:
+        """Keys under which there is a truth."""
+        ...
+
+    def match(self, input_ids: Sequence[str]) -> Mapping[str, str]:
+        """Return the key of each input's truth; what has none is left out."""
+        ...
+
+    def score(self, truth: str, outputs: Sequence[Array], size: tuple[int, int]) -> float | None:
         """Judge the outputs for one input.
 
         Args:
-            input_id: The input.
-            outputs: All of the model's, in real units, in the file's order.
+            truth: Key of its truth.
+            outputs: All of the model's, in real units and canonical layout, in the file's order.
             size: Height and width of the recorded image.
 
         Returns:
-            The frame's own score, 0 to 1; None where it has no truth, or none to be found.
+            The frame's own score, 0 to 1; None where there is nothing to be found.
 
         Raises:
             DataError: The outputs are none of this task.
@@ -130,15 +142,19 @@ def paired_means(edge: Sequence[float], reference: Sequence[float]) -> PairedMea
 def sign_flip_p(differences: NDArray[np.float64]) -> float:
     """Return the two-sided p of a mean of zero: signs are exchangeable between equals."""
     count = len(differences)
+    least = abs(float(differences.sum())) * (1 - 1e-12) - 1e-15
     if count <= EXACT_FRAMES:
         numbers: NDArray[np.int64] = np.arange(2**count, dtype=np.int64)
-        places: NDArray[np.int64] = np.arange(count, dtype=np.int64)
-        bits: NDArray[np.int64] = (numbers[:, None] >> places) & 1
-        added = 0
-    else:
-        rng = np.random.default_rng(_SEED)
-        bits = rng.integers(0, 2, (SIGNS_THROWN, count))
-        added = 1  # the signs as they are
-    means = np.abs((2 * bits - 1) @ differences)
-    least = abs(float(differences.sum())) * (1 - 1e-12) - 1e-15
-    return float((np.count_nonzero(means >= least) + added) / (len(means) + added))
+        bits: NDArray[np.int64] = (numbers[:, None] >> np.arange(count, dtype=np.int64)) & 1
+        return _as_far(bits, differences, least) / len(bits)
+    rng = np.random.default_rng(_SEED)
+    found = sum(
+        _as_far(rng.integers(0, 2, (SIGNS_AT_ONCE, count)), differences, least)
+        for _ in range(0, SIGNS_THROWN, SIGNS_AT_ONCE)
+    )
+    return (found + 1) / (SIGNS_THROWN + 1)  # the signs as they are count too
+
+
+def _as_far(bits: NDArray[np.int64], differences: NDArray[np.float64], least: float) -> int:
+    """Count the rows of signs with which differences add up to as much."""
+    return int(np.count_nonzero(np.abs((2 * bits - 1) @ differences) >= least))

@@ -17,7 +17,7 @@ from exray.lake import Lake
 from exray.playback.dataset import Dataset, Item, open_dataset
 from exray.playback.labels import load_labels
 from exray.playback.outcome import Accuracy
-from exray.playback.pipeline import Pipeline, play
+from exray.playback.pipeline import Pipeline, match_labels, play
 from exray.playback.runners import KERNELS
 from exray.playback.spec import load_spec
 from exray.queries.interrupt import WatchedCursors
@@ -223,7 +223,7 @@ def open_stand(request: Request, scratch: Path, show_progress: ShowProgress) -> 
 
 
 def _labels(request: Request, dataset: Dataset) -> dict[str, int]:
-    if request.labels is None:
-        return {item.input_id: item.label for item in dataset if item.label is not None}
-    truth = load_labels(request.labels, request.label_offset)
-    return dict(truth.match(item.input_id for item in dataset).labels)
+    given = (
+        load_labels(request.labels, request.label_offset) if request.labels is not None else None
+    )
+    return dict(match_labels(dataset, given).labels)

@@ -32,7 +32,7 @@ CAT_FOUND: Found = ((0.1, 0.1, 0.6, 0.6), 16, 0.9)
 
 def test_a_box_in_its_place_is_right() -> None:
     task = Detection({"a.jpg": [CAT]}, label_offset=-1)
-    assert task.score("folder/a.jpg", outputs_of(CAT_FOUND), SIZE) == pytest.approx(1.0)
+    assert task.score("a.jpg", outputs_of(CAT_FOUND), SIZE) == pytest.approx(1.0)
 
 
 def test_a_box_of_another_class_is_wrong() -> None:
@@ -68,9 +68,11 @@ def test_the_metric_pools_boxes_of_all_images() -> None:
     assert found.ci95 == pytest.approx((0.0, 1.0))
 
 
-def test_an_image_without_annotations_is_not_judged() -> None:
-    task = Detection({"a.jpg": [CAT]}, label_offset=-1)
-    assert task.score("b.jpg", outputs_of(CAT_FOUND), SIZE) is None
+def test_images_go_by_their_file_names_in_the_annotations() -> None:
+    task = Detection({"a.jpg": [CAT], "train/b.jpg": [], "c.jpg": []})
+    ids = ["folder/a.jpg", "train/b.jpg", "x/c.jpg", "y/c.jpg", "d.jpg"]
+    assert task.match(ids) == {"folder/a.jpg": "a.jpg", "train/b.jpg": "train/b.jpg"}
+    assert [*task.truths] == ["a.jpg", "train/b.jpg", "c.jpg"]
     assert task.result() is None
 
 
@@ -101,6 +103,11 @@ def test_annotations_are_read_in_cocos_form(tmp_path: Path) -> None:
     file.write_text(json.dumps({"images": [{"id": 3, "file_name": "a.jpg"}], "annotations": [row]}))
     task = Detection.open(file, label_offset=-1)
     assert task.score("a.jpg", outputs_of(CAT_FOUND), SIZE) == pytest.approx(1.0)
+
+
+def test_annotations_that_are_not_there_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"nowhere\.json: cannot be read: No such file"):
+        Detection.open(tmp_path / "nowhere.json")
 
 
 def test_another_json_is_refused(tmp_path: Path) -> None:

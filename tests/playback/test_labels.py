@@ -27,11 +27,11 @@ def test_only_integer_column_is_the_label(tmp_path: Path) -> None:
 
 def test_named_column_is_the_label(tmp_path: Path) -> None:
     path = write(tmp_path, "file,one,two\na.jpg,1,2\n")
-    assert load_labels(f"{path}:two").get("a.jpg") == 2
+    assert load_labels(f"{path}:two").by_key["a.jpg"] == 2
 
 
 def test_offset_is_added(tmp_path: Path) -> None:
-    assert load_labels(write(tmp_path, "file,label\na.jpg,65\n"), 1).get("a.jpg") == 66
+    assert load_labels(write(tmp_path, "file,label\na.jpg,65\n"), 1).by_key["a.jpg"] == 66
 
 
 def test_key_is_the_file_column_wherever_it_stands(tmp_path: Path) -> None:
@@ -57,8 +57,8 @@ def test_line_without_label_is_passed_over(tmp_path: Path) -> None:
 def test_colon_is_a_column_only_where_the_file_without_it_exists(tmp_path: Path) -> None:
     text = "file,a,b\nx.jpg,1,2\n"
     plain, odd = write(tmp_path, text), write(tmp_path, text, "odd:a")
-    assert load_labels(f"{plain}:a").get("x.jpg") == 1
-    assert load_labels(f"{odd}:b").get("x.jpg") == 2
+    assert load_labels(f"{plain}:a").by_key["x.jpg"] == 1
+    assert load_labels(f"{odd}:b").by_key["x.jpg"] == 2
     with pytest.raises(UsageError, match="more than one column"):
         load_labels(odd)
 
@@ -74,7 +74,7 @@ def test_drive_letter_and_column_are_told_apart(
     monkeypatch.chdir(tmp_path)
     name = "C:\\x.csv"  # on this system a plain file name
     write(tmp_path, "file,a,b\nx.jpg,1,2\n", name)
-    assert load_labels(f"{name}:b").get("x.jpg") == 2
+    assert load_labels(f"{name}:b").by_key["x.jpg"] == 2
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_unusable_file_says_what_is_wrong_and_right(
 
 
 def test_same_label_twice_is_no_contradiction(tmp_path: Path) -> None:
-    assert load_labels(write(tmp_path, "file,a\nx,1\nx,1\n")).get("x") == 1
+    assert load_labels(write(tmp_path, "file,a\nx,1\nx,1\n")).by_key["x"] == 1
 
 
 def test_binary_file_and_folder_are_refused(tmp_path: Path) -> None:
@@ -118,16 +118,15 @@ def test_binary_file_and_folder_are_refused(tmp_path: Path) -> None:
             load_labels(path)
 
 
-def test_get_tries_the_id_then_its_file_name() -> None:
-    labels = Labels(Path("x.csv"), "label", {"a/x.jpg": 1, "x.jpg": 2})
-    assert labels.get("a/x.jpg") == 1
-    assert labels.get("b/x.jpg") == 2
-    assert labels.get("b/y.jpg") is None
+def test_match_tries_the_id_then_its_file_name() -> None:
+    labels = Labels(Path("x.csv"), "label", {"a/x.jpg": 1, "y.jpg": 2, "x.jpg": 3})
+    match = labels.match(["a/x.jpg", "b/y.jpg", "b/z.jpg"])
+    assert dict(match.labels) == {"a/x.jpg": 1, "b/y.jpg": 2}
 
 
 def test_label_zero_is_a_label() -> None:
     labels = Labels(Path("x.csv"), "label", {"a/x.jpg": 0, "x.jpg": 2})
-    assert labels.get("a/x.jpg") == 0
+    assert dict(labels.match(["a/x.jpg"]).labels) == {"a/x.jpg": 0}
 
 
 def test_match_counts_what_is_left_on_both_sides() -> None:

@@ -1,5 +1,7 @@
 """How sure a task's metric is, and whether two sides differ."""
 
+from statistics import NormalDist
+
 import numpy as np
 import pytest
 
@@ -18,6 +20,13 @@ def test_differences_that_cancel_are_no_difference() -> None:
 def test_many_frames_that_all_lose_are_surely_worse() -> None:
     p = sign_flip_p(np.full(40, -0.1))
     assert 0 < p < 0.001
+
+
+def test_signs_thrown_for_many_frames_tell_what_all_would() -> None:
+    differences = np.random.default_rng(5).normal(0.3, 1.0, 60)
+    spread = float(np.sqrt(np.square(differences).sum()))
+    normal = 2 * (1 - NormalDist().cdf(abs(float(differences.sum())) / spread))
+    assert sign_flip_p(differences) == pytest.approx(normal, rel=0.2)
 
 
 def test_no_frames_no_means() -> None:

@@ -1,11 +1,15 @@
 """What a repair works with: the half held out is hidden from the diagnosis."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from exray.diagnosis.repair.request import Request
 from exray.diagnosis.repair.rerun import Answers
 from exray.diagnosis.repair.stand import Stand, open_stand
 from exray.lake import Lake
+from exray.schema.errors import UsageError
 
 from .edges import FLOAT, IMAGES, INT8, LABELS, RGB, quiet, record
 
@@ -40,6 +44,13 @@ def test_files_that_do_what_was_recorded_repeat_it(stand: Stand) -> None:
     answers = stand.rerun(stand.start, stand.chosen, "")
     assert stand.repeats(answers)
     assert not stand.repeats({name: answers[other] for name, other in _shifted(answers)})
+
+
+def test_labels_of_other_inputs_are_refused(stand: Stand, tmp_path: Path) -> None:
+    labels = tmp_path / "labels.csv"
+    labels.write_text("file,label\nelsewhere.png,1\n")
+    with pytest.raises(UsageError, match="none of 1 keys names an input"):
+        open_stand(replace(stand.request, labels=str(labels)), tmp_path, quiet)
 
 
 def _shifted(answers: Answers) -> list[tuple[str, str]]:
