@@ -104,8 +104,13 @@ def open_dataset(path: str | Path, limit: int | None = None, label_offset: int =
     elif path.is_file() and path.suffix.lower() == ".csv":
         items = _csv_items(path)
     else:
-        found = "is neither" if path.exists() else "does not exist"
-        msg = f"inputs {path}: {found}, expected a folder of images or an .npz. Check the path"
+        is_input = path.suffix.lower() in (*IMAGE_SUFFIXES, *AUDIO_SUFFIXES, *TEXT_SUFFIXES)
+        found = "is another file" if path.exists() else "does not exist"
+        msg = (
+            f"inputs {path}: {found}, expected a folder of images, of {AUDIO_SUFFIXES[0]} or of "
+            f"{TEXT_SUFFIXES[0]} files, an .npz, or a CSV with a column 'text'. "
+            f"{'Name the folder it is in' if is_input else 'Check the path'}"
+        )
         raise UsageError(msg)
     return Dataset(path, items[:limit])
 

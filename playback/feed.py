@@ -32,6 +32,12 @@ _SHAPING = {
 }
 """What of a spec decides the shape of the model's input, by medium."""
 
+_UNDECLARED = {
+    (1, "int16"): "or declare how recordings become features: --preprocess, 'audio: {...}'",
+    (1, "uint8"): "or declare how texts become ids: --preprocess, 'text: {...}'",
+}
+"""What else to do about an input that no spec speaks of, by its rank and dtype."""
+
 MOST = 0.5
 """Share of the model input that, clamped, is a mistake and not an outlier."""
 
@@ -61,9 +67,10 @@ def prepare(value: Array, spec: PreprocessSpec | None, target: InputSpec) -> Arr
     if shaped is not None:
         return shaped if _is_exact(shaped, target) else shaped.astype(np.float32)
     if spec is None and not _is_image(value):
+        fix = _UNDECLARED.get((value.ndim, value.dtype.name), "or images of uint8")
         msg = (
             f"got an array of shape {value.shape} and dtype {value.dtype}; the model takes "
-            f"{_shown(target)}. Bring arrays with as many elements, or images of uint8."
+            f"{_shown(target)}. Bring arrays with as many elements, {fix}."
         )
         raise DataError(msg)
     chosen = spec or PreprocessSpec(image=ImageSpec(layout=_layout(target)))

@@ -126,7 +126,7 @@ def test_missing_path_is_named(tmp_path: Path) -> None:
 
 def test_file_that_is_no_npz_is_refused(tmp_path: Path) -> None:
     save_image(tmp_path / "a.png")
-    with pytest.raises(UsageError, match=r"a.png: is neither, expected a folder"):
+    with pytest.raises(UsageError, match=r"a.png: is another file, expected .* Name the folder"):
         open_dataset(tmp_path / "a.png")
 
 

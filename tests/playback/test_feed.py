@@ -97,6 +97,20 @@ def test_an_array_that_is_no_image_and_does_not_fit_is_an_error_with_both_shapes
         prepare(np.zeros(5, np.float32), None, target())
 
 
+@pytest.mark.parametrize(
+    ("dtype", "fix"),
+    [
+        ("int16", "declare how recordings become features"),
+        ("uint8", "declare how texts become ids"),
+    ],
+)
+def test_a_recording_or_a_text_without_spec_is_an_error_that_names_what_to_declare(
+    dtype: str, fix: str
+) -> None:
+    with pytest.raises(DataError, match=fix):
+        prepare(np.zeros(5, dtype), None, target())
+
+
 # --- with a spec --------------------------------------------------------------------------
 
 
