@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from exray.lake.options import DEFAULT_LAKE, JsonOption, LakeOption
+
 from .options import (
-    DEFAULT_LAKE,
     BaselineOption,
     DeviceOption,
     EdgeModelOption,
     EdgeOption,
     InputsOption,
-    JsonOption,
     KernelsOption,
-    LakeOption,
     ModelOption,
     PreprocessOption,
     ReferenceModelOption,

@@ -19,10 +19,6 @@ DeviceOption = Annotated[
 KernelsOption = Annotated[
     str | None, typer.Option(help="Kernel family, where a build has several; 'A,B' likewise.")
 ]
-LakeOption = Annotated[Path, typer.Option(envvar="EXRAY_LAKE", help="Folder of the lake.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-DEFAULT_LAKE = Path("lake")
-
 BaselineOption = Annotated[
     str | None, typer.Option(help="The edge's previous build, against which it is judged too.")
 ]

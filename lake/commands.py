@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from .options import DEFAULT_LAKE
+
 app = typer.Typer()
 lake = typer.Typer(help="Look after the files of a lake.", no_args_is_help=True)
 app.add_typer(lake, name="lake")
@@ -14,7 +16,6 @@ app.add_typer(lake, name="lake")
 LakeArgument = Annotated[
     Path, typer.Argument(envvar="EXRAY_LAKE", help="Folder of the lake, or s3://BUCKET/PREFIX.")
 ]
-DEFAULT_LAKE = Path("lake")
 
 
 @lake.command()

@@ -4,13 +4,28 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
+from exray.lake.options import DEFAULT_LAKE, JsonOption, LakeOption
 from exray.schema.errors import DataError, UsageError
 
-from .limits import MAX_THREADS
+from .options import (
+    BuildOption,
+    InputsOption,
+    KernelsOption,
+    LabelOffsetOption,
+    LabelsOption,
+    LayersOption,
+    LevelOption,
+    LimitOption,
+    ModelArgument,
+    PreprocessOption,
+    PrivacyOption,
+    RoleOption,
+    ThreadsOption,
+)
 
 if TYPE_CHECKING:
     from .result import PlaybackResult
@@ -24,79 +39,21 @@ FAILURES_SHOWN = 5
 
 @app.command()
 def run(
-    model: Annotated[
-        Path,
-        typer.Argument(
-            help="A .tflite, .onnx, .keras or .h5 file, or a SavedModel.", metavar="MODEL"
-        ),
-    ],
-    inputs: Annotated[
-        str,
-        typer.Option(
-            help="Folder of images, .wav or .txt files; an .npz file; a CSV with a column 'text'.",
-            metavar="DIR|NPZ|CSV",
-        ),
-    ],
-    build: Annotated[
-        str, typer.Option(help="Name of the build, as 'compare' will take it.", metavar="NAME")
-    ],
-    role: Annotated[
-        str, typer.Option(help="Which side of a comparison it is.", metavar="edge|reference")
-    ] = "edge",
-    labels: Annotated[
-        str | None,
-        typer.Option(
-            help="True class of each input; or COCO annotations of boxes; or a folder of masks.",
-            metavar="CSV[:COLUMN]|JSON|DIR",
-        ),
-    ] = None,
-    label_offset: Annotated[
-        int, typer.Option(help="Added to each label.", metavar="N", show_default=False)
-    ] = 0,
-    preprocess: Annotated[
-        Path | None, typer.Option(help="Declared preprocessing.", metavar="SPEC.yaml")
-    ] = None,
-    kernels: Annotated[
-        str | None,
-        typer.Option(
-            help="Of a .tflite model: xnnpack (the default), builtin or reference.",
-            metavar="FAMILY",
-        ),
-    ] = None,
-    threads: Annotated[
-        int | None,
-        typer.Option(
-            min=1, max=MAX_THREADS, help="Threads of a .tflite or .onnx model.", metavar="N"
-        ),
-    ] = None,
-    level: Annotated[
-        str,
-        typer.Option(help="How much is recorded.", metavar="off|latency|summary|distribution|full"),
-    ] = "summary",
-    layers: Annotated[
-        str | None,
-        typer.Option(
-            help="Which layers are summarised: 'conv*', 'op:CONV_2D', '0-5', joined with commas, "
-            "each with '=LEVEL' if need be; 'none': inputs and outputs alone.",
-            metavar="SELECTORS",
-        ),
-    ] = None,
-    privacy: Annotated[
-        str | None,
-        typer.Option(
-            help="Whether inputs may be rebuilt from what is recorded: open (the default) or "
-            "closed, as in an application. EXRAY_PRIVACY sets it too; EXRAY_FLEET_SECRET keys "
-            "names and hashes, so that they pair with those of devices that have it.",
-            metavar="open|closed",
-        ),
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Use the first N inputs.", metavar="N")
-    ] = None,
-    lake: Annotated[
-        Path, typer.Option(envvar="EXRAY_LAKE", help="Folder of the lake.", metavar="DIR")
-    ] = Path("lake"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    model: ModelArgument,
+    inputs: InputsOption,
+    build: BuildOption,
+    role: RoleOption = "edge",
+    labels: LabelsOption = None,
+    label_offset: LabelOffsetOption = 0,
+    preprocess: PreprocessOption = None,
+    kernels: KernelsOption = None,
+    threads: ThreadsOption = None,
+    level: LevelOption = "summary",
+    layers: LayersOption = None,
+    privacy: PrivacyOption = None,
+    limit: LimitOption = None,
+    lake: LakeOption = DEFAULT_LAKE,
+    as_json: JsonOption = False,
 ) -> None:
     """Run a model over recorded inputs and record every layer in the lake."""
     from exray.instrumentation.config import Level
@@ -122,12 +79,8 @@ def run(
     task = None if labels is None else _task_of(labels, label_offset)
     truth = None if labels is None or task is not None else load_labels(labels, label_offset)
     dataset = open_dataset(inputs, limit=limit, label_offset=label_offset)
-    if (
-        label_offset
-        and truth is None
-        and task is None
-        and all(item.label is None for item in dataset)
-    ):
+    has_labels = labels is not None or any(item.label is not None for item in dataset)
+    if label_offset and not has_labels:
         msg = f"--label-offset {label_offset}: there are no labels. Pass --labels CSV, or an npz"
         raise UsageError(f"{msg} with an array 'labels'.")
     with show_progress(f"{build} ({role})") as progress:

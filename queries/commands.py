@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from exray.lake.options import DEFAULT_LAKE, JsonOption, LakeOption
 from exray.schema.errors import UsageError, continued, error_lines
 
 if TYPE_CHECKING:
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 Answer = TypeVar("Answer")
-
-LakeOption = Annotated[Path, typer.Option(envvar="EXRAY_LAKE", help="Folder of the lake.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-DEFAULT_LAKE = Path("lake")
 
 SELECTORS = ("edge", "reference", "selector")
 """Arguments of the library that select runs."""

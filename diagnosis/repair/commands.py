@@ -4,20 +4,28 @@ import json
 import sys
 import tempfile
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from exray.diagnosis.options import (
-    DEFAULT_LAKE,
     BaselineOption,
     DeviceOption,
     EdgeOption,
-    JsonOption,
     KernelsOption,
-    LakeOption,
     ModelOption,
     ReferenceOption,
+)
+from exray.lake.options import DEFAULT_LAKE, JsonOption, LakeOption
+from exray.playback.options import LabelOffsetOption
+
+from .options import (
+    EdgeModelOption,
+    InputsOption,
+    LabelsOption,
+    OutOption,
+    PreprocessOption,
+    ReferenceModelOption,
+    ReferencePreprocessOption,
 )
 
 app = typer.Typer()
@@ -30,32 +38,14 @@ EXIT_UNJUDGED, EXIT_USAGE = 2, 64
 def fix(
     edge: EdgeOption,
     reference: ReferenceOption,
-    edge_model: Annotated[Path, typer.Option(help="The edge's model file.")],
-    inputs: Annotated[Path, typer.Option(help="Recorded inputs: a folder, an .npz or a CSV.")],
-    preprocess: Annotated[
-        Path | None,
-        typer.Option(help="The edge's preprocessing, as it was recorded.", metavar="SPEC.yaml"),
-    ] = None,
-    labels: Annotated[
-        str | None, typer.Option(help="True class of each input.", metavar="CSV[:COLUMN]")
-    ] = None,
-    label_offset: Annotated[
-        int, typer.Option(help="Added to each label.", metavar="N", show_default=False)
-    ] = 0,
-    out: Annotated[
-        Path, typer.Option(help="New folder for the patch and its evidence.", metavar="DIR")
-    ] = Path("exray-fix"),
-    reference_model: Annotated[
-        Path | None,
-        typer.Option(help="The reference's model file, to take weights and ranges from."),
-    ] = None,
-    reference_preprocess: Annotated[
-        Path | None,
-        typer.Option(
-            help="The reference's preprocessing, if the lake does not know it.",
-            metavar="SPEC.yaml",
-        ),
-    ] = None,
+    edge_model: EdgeModelOption,
+    inputs: InputsOption,
+    preprocess: PreprocessOption = None,
+    labels: LabelsOption = None,
+    label_offset: LabelOffsetOption = 0,
+    out: OutOption = Path("exray-fix"),
+    reference_model: ReferenceModelOption = None,
+    reference_preprocess: ReferencePreprocessOption = None,
     baseline: BaselineOption = None,
     model: ModelOption = None,
     device: DeviceOption = None,
