@@ -6,7 +6,7 @@ case comes out the same whichever ran before it.
 
 import hashlib
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -53,6 +53,7 @@ class Case:
         family: Kind of fault, or `CONTROL`.
         fault: Its name.
         number: Which of several.
+        count: Of how many.
     """
 
     network: str
@@ -60,6 +61,7 @@ class Case:
     family: str
     fault: str
     number: int
+    count: int = 1
 
     @property
     def name(self) -> str:
@@ -87,7 +89,7 @@ class Made:
 
 
 def cases_of(network: Network, precision: str) -> Iterator[Case]:
-    """Yield the cases of one network: every kind early, so that a part is a sample."""
+    """Yield the cases of one network."""
     kinds: list[tuple[str, str, int]] = [
         *((OPERATOR, fault.name, PER_FAULT) for fault in FAULTS),
         *((KERNEL, fault.name, KERNEL_LAYERS) for fault in KERNEL_FAULTS),
@@ -99,10 +101,22 @@ def cases_of(network: Network, precision: str) -> Iterator[Case]:
         (CONTROL, "exported again", EXPORTS),
         (CONTROL, "recalibrated" if precision == "int8" else "weights rounded", CHANGES),
     ]
-    for number in range(max(count for *_, count in kinds)):
-        for family, fault, count in kinds:
-            if number < count:
-                yield Case(network.name, precision, family, fault, number)
+    for family, fault, count in kinds:
+        for number in range(count):
+            yield Case(network.name, precision, family, fault, number, count)
+
+
+def in_order(cases: Iterable[Case], seed: int) -> list[Case]:
+    """Return cases such that any first part of them is a sample of each kind and network.
+
+    Of each kind's cases the n-th stands, somewhere by chance, in the n-th of as many equal
+    parts of the whole.
+    """
+
+    def place(case: Case) -> float:
+        return (case.number + float(case.rng(seed).random())) / case.count
+
+    return sorted(cases, key=place)
 
 
 class Workshop:
@@ -137,18 +151,17 @@ class Workshop:
         layer = self._felt_layer(fault, case, seed)
         if layer is None:
             return None
-        file = self._planted(fault, layer, seed)
-        assert file is not None
+        file = self._written(self._planted(fault, layer, seed))
         tables = recorded(file, self.files.inputs, EDGE)
         if case.family == KERNEL:
             tables, file = self._as_sound(tables, file), self.stand.sound
         return Made(tables, file, ((fault.codes, layer),))
 
-    def _planted(self, fault: Fault, layer: int, seed: int) -> Path | None:
-        """Write the model with a fault in one layer; None where it has nothing to edit."""
+    def _planted(self, fault: Fault, layer: int, seed: int) -> Any:
+        """Return the tables with a fault in one layer; None where it has nothing to edit."""
         rng = np.random.default_rng([seed, zlib.crc32(fault.name.encode()), layer])
         objects = self.model.edited()
-        return self._written(objects) if fault.edit(Op(self.model, objects, layer), rng) else None
+        return objects if fault.edit(Op(self.model, objects, layer), rng) else None
 
     def _felt_layer(self, fault: Fault, case: Case, seed: int) -> int | None:
         """Return the layer of a case: each of a fault has its own, among those that feel it."""
@@ -156,8 +169,8 @@ class Workshop:
         left = self._untried.setdefault(fault.name, self._layers(case, seed))
         while left and len(felt) <= case.number:
             layer = left.pop(0)
-            file = self._planted(fault, layer, seed)
-            if file is not None and self._felt_db(file, layer) < fault.felt_db:
+            objects = self._planted(fault, layer, seed)
+            if objects is not None and self._felt_db(objects, layer) < fault.felt_db:
                 felt.append(layer)
         return felt[case.number] if len(felt) > case.number else None
 
@@ -182,12 +195,12 @@ class Workshop:
             ]
             if not all(planted):
                 continue
-            file = self._written(objects)
             felt = [
-                self._felt_db(file, int(layer)) < fault.felt_db
+                self._felt_db(objects, int(layer)) < fault.felt_db
                 for fault, layer in zip(faults, layers, strict=True)
             ]
             if all(felt):
+                file = self._written(objects)
                 expected = tuple(
                     (fault.codes, int(layer)) for fault, layer in zip(faults, layers, strict=True)
                 )
@@ -204,9 +217,9 @@ class Workshop:
                 continue
             left = rng.normal(0, 0.3, bias.shape) * np.abs(bias).mean()
             op.put(2, (bias + left).astype(bias.dtype))
-            file = self._written(objects)
-            if self._felt_db(file, layer) >= 40.0:
+            if self._felt_db(objects, layer) >= 40.0:
                 continue
+            file = self._written(objects)
             clean = recorded(self.stand.sound, self.files.inputs, EDGE)
             second = self._as_sound(recorded(file, self.files.inputs, EDGE), file)
             expected = ((("state.carried",), None),)
@@ -259,7 +272,7 @@ class Workshop:
 
         return read, stored
 
-    def _felt_db(self, file: Path, layer: int) -> float:
+    def _felt_db(self, objects: Any, layer: int) -> float:
         """Return how far the edited operator is from the sound one on the same inputs, dB."""
         read, stored_tensor = self._sound_run
         op = self.model.ops[layer]
@@ -267,7 +280,8 @@ class Workshop:
         wanted = read(layer)
         if wanted is None:
             return 140.0
-        found = OpReplay(TfliteModel.load(file)).run(layer, stored, "builtin")
+        edited = self.model.cut(layer, objects)
+        found = OpReplay(self.model).run(layer, stored, "builtin", edited)
         return float(-10 * np.log10(max(share_of_error(found, wanted), 1e-14)))
 
 

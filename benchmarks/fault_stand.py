@@ -7,7 +7,7 @@ build; answers about these two alone are kept from one case to the next.
 import contextlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import pyarrow as pa
 
@@ -27,6 +27,7 @@ from exray.playback.feed import fit, prepare
 from exray.playback.runners import plan_runner
 from exray.queries.engine import connect_tables, show_tables
 from exray.queries.interrupt import Watch
+from exray.queries.known import Known
 from exray.queries.select import resolve_pair
 from exray.testing import MemorySink
 
@@ -198,7 +199,8 @@ class Stand:
         if found.rows is not None:
             self.base = joined(self.base, {"alignments": found.rows})
         fixed = (SOUND, REFERENCE, *(side.selector for side in sides))
-        self._asking = _Remembering(self.connection, fixed)
+        self._asking: Any = _Remembering(self.connection, fixed)
+        self._known = Known(self._asking, self._asking)
 
     def diagnose(self, tables: Tables, model: Path, *, baseline: bool = True) -> Diagnosis:
         """Diagnose a build.
@@ -213,8 +215,10 @@ class Stand:
             inputs=self.inputs, edge_model=model, reference_model=self.reference, preprocess=None
         )
         builds = (EDGE, REFERENCE, SOUND if baseline else None)
-        scene = make_scene(self.lake, cast("Any", self._asking), Watch(), builds, CHOSEN, replay)
-        return diagnose_scene(scene, ASKED)
+        scene = make_scene(self.lake, self._asking, Watch(), builds, CHOSEN, replay, self._known)
+        found = diagnose_scene(scene, ASKED)
+        self._known.forget(scene.edge.selector)
+        return found
 
     def close(self) -> None:
         """Close the connection."""

@@ -8,8 +8,9 @@ alarms where they do not pass.
 
     EXRAY_TEST_DATA=... python benchmarks/faults.py [--sample N] [--resume] [--keep cases.jsonl]
 
-Every case appends a line of JSON; ``--resume`` goes on where an earlier call stopped, and
-``--report`` prints, or with ``--write docs/fault-bench.md`` writes, the tables of what there is.
+Every case appends a line of JSON; ``--resume`` goes on where an earlier call stopped. The
+order is such that, wherever it stops, each network has had the same share of each kind of fault
+and of benign change. ``--report`` prints, or with ``--write docs/fault-bench.md`` writes, the tables of what there is.
 Thresholds of the diagnosis were chosen on the networks that `fault_networks.SEEN` names; the
 held-out ones took no part.
 """
@@ -23,8 +24,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from fault_cases import CONTROL, PRECISIONS, Case, Made, Workshop, cases_of
-from fault_networks import FRAMES, HELD_OUT, NETWORKS, files_of
+from fault_cases import CONTROL, PRECISIONS, Case, Made, Workshop, cases_of, in_order
+from fault_networks import FRAMES, HELD_OUT, NETWORKS, Network, files_of
 from fault_report import document, tables
 from fault_stand import Stand
 from networks import data_folder
@@ -32,8 +33,8 @@ from networks import data_folder
 from exray.diagnosis.conclusion import Diagnosis
 from exray.schema.errors import ExrayError
 
-ROUNDS = 5
-"""Visits to each network: after the first, a fifth of its cases is there."""
+TOLD = 50
+"""Cases after which it says how many are done."""
 
 
 def main() -> None:
@@ -84,32 +85,41 @@ def _lines(file: Path) -> list[dict[str, Any]]:
 
 def _run(options: argparse.Namespace, data: Path, known: set[str]) -> Iterable[dict[str, Any]]:
     wanted = options.networks.split(",") if options.networks else [n.name for n in NETWORKS]
-    for turn in range(ROUNDS):
-        for network in (n for n in NETWORKS if n.name in wanted):
-            for precision in options.precisions.split(","):
-                planned = _sampled(cases_of(network, precision), options.sample, options.controls)
-                part = [c for c in planned[turn::ROUNDS] if c.name not in known]
-                if not part:
-                    continue
-                files = files_of(network, data, options.work / network.name)
-                folder = options.work / network.name / precision
-                folder.mkdir(exist_ok=True)
-                sound = files.int8_file if precision == "int8" else files.float_file
-                stand = Stand(folder, files.float_file, sound, files.inputs)
-                workshop = Workshop(stand, files)
-                for case in part:
-                    yield _line(case, workshop, options)
-                stand.close()
-                print(f"{network.name} {precision}: {len(part)} cases", file=sys.stderr, flush=True)
+    networks = {network.name: network for network in NETWORKS if network.name in wanted}
+    of_each = [
+        _sampled(in_order(cases_of(network, precision), options.seed), options)
+        for network in networks.values()
+        for precision in options.precisions.split(",")
+    ]
+    workshops: dict[tuple[str, str], Workshop] = {}
+    cases = in_order((case for cases in of_each for case in cases), options.seed)
+    left = [case for case in cases if case.name not in known]
+    for count, case in enumerate(left, 1):
+        key = (case.network, case.precision)
+        if key not in workshops:
+            workshops[key] = _workshop(networks[case.network], case.precision, data, options.work)
+        yield _line(case, workshops[key], options)
+        if count % TOLD == 0 or count == len(left):
+            print(f"{count} of {len(left)} cases", file=sys.stderr, flush=True)
+    for workshop in workshops.values():
+        workshop.stand.close()
 
 
-def _sampled(cases: Iterable[Case], sample: int, controls: int) -> list[Case]:
+def _workshop(network: Network, precision: str, data: Path, work: Path) -> Workshop:
+    files = files_of(network, data, work / network.name)
+    folder = work / network.name / precision
+    folder.mkdir(exist_ok=True)
+    sound = files.int8_file if precision == "int8" else files.float_file
+    return Workshop(Stand(folder, files.float_file, sound, files.inputs), files)
+
+
+def _sampled(cases: Iterable[Case], options: argparse.Namespace) -> list[Case]:
     given = list(cases)
+    if not options.sample:
+        return given
     faults = [case for case in given if case.family != CONTROL]
     benign = [case for case in given if case.family == CONTROL]
-    if not sample:
-        return given
-    return faults[:sample] + benign[: controls or sample]
+    return faults[: options.sample] + benign[: options.controls or options.sample]
 
 
 def _line(case: Case, workshop: Workshop, options: argparse.Namespace) -> dict[str, Any]:

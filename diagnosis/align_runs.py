@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from exray.lake import Lake
+    from exray.queries.interrupt import Cursors
     from exray.queries.select import Selection
 
     from .alignment import LayerMatch, ModelLayers
@@ -27,6 +28,7 @@ def ensure_alignment(
     connection: "duckdb.DuckDBPyConnection",
     edge: "Selection",
     reference: "Selection",
+    known: "Cursors | None" = None,
 ) -> str | None:
     """See to it that *connection* knows which layers of two models answer to each other.
 
@@ -34,10 +36,17 @@ def ensure_alignment(
     lake that cannot be written is read all the same. Layers without counterpart are tried
     again, once there are frames with the same model input on both sides.
 
+    Args:
+        lake: The lake.
+        connection: A connection to it from `exray.queries.engine.connect`.
+        edge: Runs of the one model.
+        reference: Runs of the other.
+        known: Cursors that know the frames of both.
+
     Returns:
         Why the layers cannot be matched, None where they are.
     """
-    found = find_alignment(connection, edge, reference)
+    found = find_alignment(connection, edge, reference, known)
     if found.rows is None:
         return found.reason
     _show_to(connection, found.rows)
@@ -62,16 +71,22 @@ class Found:
 
 
 def find_alignment(
-    connection: "duckdb.DuckDBPyConnection", edge: "Selection", reference: "Selection"
+    connection: "duckdb.DuckDBPyConnection",
+    edge: "Selection",
+    reference: "Selection",
+    known: "Cursors | None" = None,
 ) -> Found:
-    """Work out which layers of two models answer to each other, unless *connection* knows."""
+    """Work out which layers of two models answer to each other, unless *connection* knows.
+
+    Args are those of `ensure_alignment`.
+    """
     if edge.model_sha256 == reference.model_sha256:
         return Found()
     stored = _stored(connection, edge, reference)
     if stored.is_settled:
         return Found()
     # Sketches are read for what is open only: over many frames that takes longer than the rest.
-    sketches = _LayerSketches(connection, edge, reference)
+    sketches = _LayerSketches(known or connection, edge, reference)
     if stored.is_current and not sketches.common_input:
         return Found()
     from .alignment import align
@@ -162,14 +177,13 @@ def _stored(
 class _LayerSketches:
     """Sketches of both models' layers in frames that both saw, nearest inputs first."""
 
-    def __init__(
-        self, connection: "duckdb.DuckDBPyConnection", edge: "Selection", reference: "Selection"
-    ) -> None:
-        self._rows: list[tuple[Any, ...]] = connection.execute(
-            "SELECT side, pair, input_sqnr_db, layer_index, count, sketch"
-            " FROM layer_sketches($edge, $reference)",
-            {"edge": edge.selector, "reference": reference.selector},
-        ).fetchall()
+    def __init__(self, cursors: "Cursors", edge: "Selection", reference: "Selection") -> None:
+        with cursors.cursor() as cursor:
+            self._rows: list[tuple[Any, ...]] = cursor.execute(
+                "SELECT side, pair, input_sqnr_db, layer_index, count, sketch"
+                " FROM layer_sketches($edge, $reference)",
+                {"edge": edge.selector, "reference": reference.selector},
+            ).fetchall()
         same = {row[1] for row in self._rows if (row[2] or 0.0) >= COMMON_INPUT_DB}
         self.common_input = bool(same)
         """Whether the rows come from frames with (nearly) the same model input."""

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from exray.queries.interrupt import Watch, WatchedCursors
+from exray.queries.known import Known
 from exray.queries.select import resolve_pair
 
 from .align_runs import ensure_alignment
@@ -46,8 +47,11 @@ def compare(
 
     def work(connection: "duckdb.DuckDBPyConnection", watch: Watch) -> Comparison:
         edge_runs, reference_runs = resolve_pair(connection, edge, reference, **chosen)
-        note = ensure_alignment(lake, connection, edge_runs, reference_runs)
-        cursors = WatchedCursors(connection, watch)
-        return read_comparison(cursors, edge_runs, reference_runs, note)
+        known = Known(connection, WatchedCursors(connection, watch))
+        pairs = [(edge_runs.selector, reference_runs.selector)]
+        known.keep_frames(pairs)
+        note = ensure_alignment(lake, connection, edge_runs, reference_runs, known)
+        known.keep_tensors(pairs)
+        return read_comparison(known, edge_runs, reference_runs, note)
 
     return with_lake(lake, "a comparison", work)

@@ -62,6 +62,8 @@ class Diagnosis:
         before: The previous build against the same reference, None where none is named.
         steps: What conversion, quantization and kernels each do; None where nothing is to be
             taken apart, or nobody asked.
+        tolerated: A clause that says why the layer is let pass which the comparison names;
+            None where it names none.
     """
 
     comparison: Comparison
@@ -70,6 +72,7 @@ class Diagnosis:
     failures: tuple[FinderFailure, ...] = ()
     before: Comparison | None = None
     steps: Decomposition | None = None
+    tolerated: str | None = None
 
     @property
     def status(self) -> Status:
@@ -101,6 +104,7 @@ class Diagnosis:
             "failed_finders": [asdict(failure) for failure in self.failures],
             "baseline": self.before.edge.build if self.before else None,
             "steps": self.steps.to_json() if self.steps else None,
+            "tolerated": self.tolerated if self.status == "pass" else None,
         }
 
 

@@ -10,10 +10,11 @@ from exray.diagnosis.causes import Cause, Finder, Replay, Scene
 from exray.diagnosis.comparison_reader import read_comparison
 from exray.diagnosis.conclusion import Diagnosis, FinderFailure, conclude
 from exray.diagnosis.decomposition_reader import read_decomposition
-from exray.diagnosis.entry import difference
+from exray.diagnosis.entry import difference, tolerated
 from exray.diagnosis.finders import FINDERS
 from exray.diagnosis.opening import with_lake
 from exray.queries.interrupt import Watch, WatchedCursors
+from exray.queries.known import Known
 from exray.queries.select import resolve_pair
 from exray.schema.errors import UsageError
 
@@ -112,7 +113,8 @@ def diagnose_scene(scene: Scene, finders: Iterable[Finder] = FINDERS) -> Diagnos
         UsageError: A file to replay is wrong.
     """
     causes, failures = _ask(scene, finders)
-    return conclude(scene.comparison, causes, difference(scene), failures, scene.baseline)
+    found = conclude(scene.comparison, causes, difference(scene), failures, scene.baseline)
+    return replace(found, tolerated=tolerated(scene))
 
 
 def make_scene(
@@ -122,6 +124,7 @@ def make_scene(
     builds: tuple[str, str, str | None],
     chosen: dict[str, str | None],
     replay: Replay,
+    known: Known | None = None,
 ) -> Scene:
     """Compare edge, and baseline if there is one, with the reference.
 
@@ -132,6 +135,7 @@ def make_scene(
         builds: Edge, reference, baseline.
         chosen: Options model, device and kernels.
         replay: Files to run again.
+        known: What earlier scenes over the same runs kept.
     """
     edge, reference, baseline = builds
     edge_runs, reference_runs = resolve_pair(connection, edge, reference, **chosen)
@@ -139,7 +143,7 @@ def make_scene(
     if baseline is not None:
         before_runs, _ = resolve_pair(connection, baseline, reference, **chosen)
     sides = (edge_runs, reference_runs, before_runs)
-    return scene_of(lake, connection, watch, sides, replay)
+    return scene_of(lake, connection, watch, sides, replay, known)
 
 
 def scene_of(
@@ -148,6 +152,7 @@ def scene_of(
     watch: Watch,
     sides: "tuple[Selection, Selection, Selection | None]",
     replay: Replay,
+    known: Known | None = None,
 ) -> Scene:
     """Compare runs that are chosen already.
 
@@ -157,18 +162,25 @@ def scene_of(
         watch: What interrupts its queries.
         sides: Edge, reference, baseline.
         replay: Files to run again.
+        known: What earlier scenes over the same runs kept.
     """
     cursors = WatchedCursors(connection, watch)
     edge, reference, before = sides
-    note = ensure_alignment(lake, connection, edge, reference)
-    comparison = read_comparison(cursors, edge, reference, note)
-    baseline = None
-    if before is not None:
-        note = ensure_alignment(lake, connection, before, reference)
-        baseline = read_comparison(cursors, before, reference, note)
+    builds = (edge,) if before is None else (edge, before)
+    known = known or Known(connection, cursors)
+    pairs = [(build.selector, reference.selector) for build in builds]
+    known.keep_frames(pairs)
+    notes = [ensure_alignment(lake, connection, build, reference, known) for build in builds]
+    known.keep_tensors(pairs)
+    comparison, *others = [
+        read_comparison(known, build, reference, note)
+        for build, note in zip(builds, notes, strict=True)
+    ]
+    baseline = others[0] if others else None
     return Scene(
         lake=lake,
         cursors=cursors,
+        known=known,
         comparison=comparison,
         edge=edge,
         reference=reference,

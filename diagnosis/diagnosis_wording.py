@@ -23,7 +23,8 @@ def verdict_sentence(diagnosis: Diagnosis) -> str:
     if diagnosis.failures:
         broken = ", ".join(failure.finder for failure in diagnosis.failures)
         return f"No difference beyond what is normal was found, but {broken} could not look."
-    return f"'{edge}' does what '{reference}' does, but for what is normal between them."
+    let_pass = f": {diagnosis.tolerated}" if diagnosis.tolerated else ""
+    return f"'{edge}' does what '{reference}' does, but for what is normal between them{let_pass}."
 
 
 def place(where: Where) -> str:

@@ -75,7 +75,7 @@ def _differs(place: Place) -> bool:
 
 def _in_order(scene: Scene) -> list[Place]:
     """Return raw input, stages as they ran, model inputs."""
-    with scene.cursors.cursor() as cursor:
+    with scene.known.cursor() as cursor:
         rows = cursor.execute(
             "SELECT stage FROM stage_order($selector)", {"selector": scene.edge.selector}
         ).fetchall()
@@ -134,8 +134,7 @@ def standing_out(
         for layer in comparison.layers
         if layer.rank_drop_db is not None and layer.op.upper() != "SOFTMAX"
     ]
-    floor = INTEGER_DROP_DB if is_quantized else FLOAT_DROP_DB
-    limit = max(floor, outlying([layer.rank_drop_db or 0.0 for layer in layers]))
+    limit = limit_db(layers, is_quantized=is_quantized)
     for layer in layers:
         drop_db, sqnr_db = layer.rank_drop_db or 0.0, layer.sqnr_db or 0.0
         if drop_db > limit:
@@ -143,6 +142,36 @@ def standing_out(
         if sqnr_db < LOST_DB:
             return layer, f"is at {sqnr_db:.1f} dB SQNR: half of what it puts out is error"
     return None
+
+
+def limit_db(layers: Sequence[LayerDifference], *, is_quantized: bool) -> float:
+    """Return the loss against its inputs, dB, that no layer of a sound network exceeds.
+
+    Args:
+        layers: The network's, those that were measured.
+        is_quantized: Whether either side computes in integers.
+    """
+    floor = INTEGER_DROP_DB if is_quantized else FLOAT_DROP_DB
+    return max(floor, outlying([layer.rank_drop_db or 0.0 for layer in layers]))
+
+
+def tolerated(scene: Scene) -> str | None:
+    """Return why the layer which a comparison names would pass, None where it names none."""
+    layer = judge(scene.comparison).layer
+    if layer is None or layer.rank_drop_db is None:
+        return None
+    loss = f"the largest loss, {layer.rank_drop_db:.1f} dB at {_named(layer)}"
+    if scene.baseline is not None:
+        return f"{loss}, is no larger than in '{scene.baseline.edge.build}' beyond chance"
+    if layer.op.upper() == "SOFTMAX":
+        return f"{loss}, is a softmax's, which says nothing of its own error"
+    measured = [x for x in scene.comparison.layers if x.rank_drop_db is not None]
+    limit = limit_db(measured, is_quantized=_is_quantized(scene))
+    kind = "8-bit" if _is_quantized(scene) else "float"
+    return (
+        f"{loss}, is within the {limit:.0f} dB that a layer of a sound {kind} network may lose; "
+        "--baseline with a build that went well tells smaller faults"
+    )
 
 
 def outlying(drops: Sequence[float]) -> float:
@@ -168,7 +197,7 @@ def _is_quantized(scene: Scene) -> bool:
 def _answers(scene: Scene) -> Entry | None:
     """Return that answers got worse, against the previous build where there is one."""
     before = scene.baseline_selection or scene.reference
-    with scene.cursors.cursor() as cursor:
+    with scene.known.cursor() as cursor:
         rows = cursor.execute(
             "SELECT judged, edge_only_correct, reference_only_correct"
             " FROM outcome_compare($edge, $reference)",

@@ -65,8 +65,8 @@ def against_baseline(scene: Scene) -> Gate | None:
         return None
     is_same = (scene.edge.model_sha256, scene.edge.kernels) == (before.model_sha256, before.kernels)
     return held_against(
-        read_layer_frames(scene.cursors, scene.edge, scene.reference),
-        read_layer_frames(scene.cursors, before, scene.reference),
+        read_layer_frames(scene.known, scene.edge, scene.reference),
+        read_layer_frames(scene.known, before, scene.reference),
         is_same_model=is_same,
     )
 

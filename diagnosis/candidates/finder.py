@@ -26,7 +26,7 @@ def find_preprocessing(scene: Scene) -> Iterable[Cause]:
     # Token ids are names: near ones are as wrong as any.
     if is_same and (spec is None or spec.medium != "text"):
         return []
-    frames = read_observed(scene.cursors, scene.edge.selector, scene.reference.selector)
+    frames = read_observed(scene.known, scene.edge.selector, scene.reference.selector)
     if scene.replay.inputs is not None:
         inputs = Inputs.open(scene.replay)
         causes = replayed_causes(inputs.known(frames), spec, inputs.load)

@@ -9,7 +9,7 @@ from exray.playback.dataset import Item, open_dataset
 
 if TYPE_CHECKING:
     from exray.lake import Lake
-    from exray.queries.interrupt import WatchedCursors
+    from exray.queries.interrupt import Cursors, WatchedCursors
     from exray.queries.select import Selection
 
 
@@ -49,6 +49,8 @@ class Scene:
     Args:
         lake: The lake that holds the runs.
         cursors: Queries against it, which Ctrl-C interrupts.
+        known: The same for what concerns only the runs of *edge*, *reference* and
+            *baseline_selection*: what many such questions begin with was worked out once.
         comparison: Edge against reference.
         edge: The edge's runs; its ``selector`` is what SQL macros take.
         reference: The reference's.
@@ -59,6 +61,7 @@ class Scene:
 
     lake: "Lake"
     cursors: "WatchedCursors"
+    known: "Cursors"
     comparison: Comparison
     edge: "Selection"
     reference: "Selection"

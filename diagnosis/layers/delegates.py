@@ -42,7 +42,7 @@ def find_delegate_causes(scene: Scene) -> Iterable[Cause]:
 
 
 def _layers(scene: Scene, selector: str) -> tuple[Layer, ...]:
-    with scene.cursors.cursor() as cursor:
+    with scene.known.cursor() as cursor:
         rows = cursor.execute(
             "SELECT layer_index, layer_name, op, delegated, time_ratio, delegate_partition"
             " FROM layer_delegation($selector) ORDER BY layer_index",
@@ -108,7 +108,7 @@ def _count(layers: Sequence[Layer]) -> int:
 
 
 def _copies(scene: Scene) -> Iterable[Cause]:
-    with scene.cursors.cursor() as cursor:
+    with scene.known.cursor() as cursor:
         row = cursor.execute(
             "SELECT extra_ms, extra_ratio FROM delegate_copy($selector)",
             {"selector": scene.edge.selector},

@@ -98,8 +98,7 @@ class OpReplay:
         except (ValueError, RuntimeError) as error:
             msg = f"operator {layer_index} cannot be run alone: {str(error).splitlines()[0]}"
             raise ModelError(msg) from error
-        info = self._model.tensors[single.outputs[0]]
-        return dequantize(output, info.quantization, np.float64)
+        return dequantize(output, single.quantization, np.float64)
 
     def inputs(self, layer_index: int, frame: ReferenceFrame, kernels: str) -> list[Array] | None:
         """Return an operator's inputs as the reference has them, in the operator's own numbers.

@@ -48,7 +48,7 @@ def read_suspects(scene: Scene) -> tuple[Suspect, ...]:
         "reference": scene.reference.selector,
         "baseline": baseline.selector if baseline else "",
     }
-    with scene.cursors.cursor() as cursor:
+    with scene.known.cursor() as cursor:
         rows = cursor.execute(
             f"SELECT {_COLUMNS} FROM layer_culprits($edge, $reference, $baseline)"
             " ORDER BY suspicion",

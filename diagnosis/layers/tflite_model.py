@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from exray.instrumentation.tflite_file import TfliteOp, TfliteSubgraph, TfliteTensor, read_subgraphs
 from exray.schema.errors import MissingExtraError, ModelError
+from exray.schema.records import Quantization
 
 Array = NDArray[Any]
 """A tensor of any shape and element type."""
@@ -34,11 +35,13 @@ class SingleOp:
         content: The .tflite file's bytes.
         inputs: Its inputs, as tensor indices of the whole model.
         outputs: Its outputs, likewise.
+        quantization: That of its first output, None where it holds real numbers.
     """
 
     content: bytes
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    quantization: Quantization | None
 
 
 class TfliteModel:
@@ -117,20 +120,30 @@ class TfliteModel:
             layer_index: The operator.
             objects: Edited tables to cut it from; None for the file's.
         """
-        model = copy.copy(self.objects if objects is None else objects)
-        graph = copy.copy(model.subgraphs[0])
+        tables = self.objects if objects is None else objects
+        graph = tables.subgraphs[0]
         kept = self._with_restored(layer_index)
-        last = graph.operators[layer_index]
         written = {t for i in kept for t in self.ops[i].outputs}
         inputs = tuple(t for t in self.activations(self.ops[layer_index]) if t not in written)
-        graph.operators = [graph.operators[i] for i in kept]
-        graph.inputs = np.array(inputs, np.int32)
-        graph.outputs = np.array(last.outputs, np.int32)
-        used = {t for i in kept for t in (*self.ops[i].inputs, *self.ops[i].outputs) if t >= 0}
-        model.buffers = self._buffers(model, graph, used)
-        model.subgraphs, model.signatureDefs = [graph], None
+        outputs = self.ops[layer_index].outputs
+        used = sorted({t for i in kept for t in (*graph.operators[i].inputs, *self.ops[i].outputs)})
+        numbers = {old: new for new, old in enumerate(t for t in used if t >= 0)} | {-1: -1}
+        model, own = copy.copy(tables), copy.copy(graph)
+        buffers: list[Any] = [self._schema.BufferT()]
+        tensors: list[Any] = []
+        for tensor in (t for t in used if t >= 0):
+            moved = copy.copy(graph.tensors[tensor])
+            buffers.append(tables.buffers[moved.buffer])
+            moved.buffer = len(buffers) - 1
+            tensors.append(moved)
+        model.buffers, own.tensors = buffers, tensors
+        own.operators = [_renumbered(graph.operators[i], numbers) for i in kept]
+        own.inputs, own.outputs = _mapped(inputs, numbers), _mapped(outputs, numbers)
+        model.subgraphs, model.signatureDefs = [own], None
         model.metadata = model.metadataBuffer = None
-        return SingleOp(self.pack(model), inputs, self.ops[layer_index].outputs)
+        is_quantized = self.tensors[outputs[0]].quantization is not None
+        quantization = _quantization(graph.tensors[outputs[0]]) if is_quantized else None
+        return SingleOp(self.pack(model), inputs, outputs, quantization)
 
     def pack(self, objects: Any = None) -> bytes:
         """Write tables to the bytes of a .tflite file; None for the file's own."""
@@ -140,8 +153,12 @@ class TfliteModel:
         return bytes(builder.Output())
 
     def edited(self) -> Any:
-        """Return a copy of the tables that may be changed without touching the file's."""
-        return copy.deepcopy(self.objects)
+        """Return a copy of the tables that may be changed without touching the file's.
+
+        What buffers hold is the file's own: give a buffer other contents, do not change them.
+        """
+        shared: dict[int, Any] = {id(buffer): copy.copy(buffer) for buffer in self.objects.buffers}
+        return copy.deepcopy(self.objects, shared)
 
     def _with_restored(self, layer_index: int) -> list[int]:
         """Return the operator, after those that restore its weights."""
@@ -152,11 +169,26 @@ class TfliteModel:
         ]
         return [*sorted(restoring), layer_index]
 
-    def _buffers(self, model: Any, graph: Any, used: set[int]) -> list[Any]:
-        """Return the buffers with those emptied that nothing reads: a cut of a large model."""
-        kept = {graph.tensors[t].buffer for t in used}
-        empty = self._schema.BufferT()
-        return [buffer if i in kept else empty for i, buffer in enumerate(model.buffers)]
+
+def _renumbered(operator: Any, numbers: dict[int, int]) -> Any:
+    moved = copy.copy(operator)
+    moved.inputs = _mapped(operator.inputs, numbers)
+    moved.outputs = _mapped(operator.outputs, numbers)
+    moved.intermediates = None
+    return moved
+
+
+def _mapped(tensors: Any, numbers: dict[int, int]) -> Array:
+    return np.array([numbers[int(t)] for t in tensors], np.int32)
+
+
+def _quantization(tensor: Any) -> Quantization:
+    stored = tensor.quantization
+    scales = tuple(float(x) for x in stored.scale)
+    points = (0,) if stored.zeroPoint is None else tuple(int(x) for x in stored.zeroPoint)
+    if len(points) != len(scales):  # one for all channels is legal
+        points = points[:1] * len(scales)
+    return Quantization(scales, points, int(stored.quantizedDimension))
 
 
 def _import_schema() -> Any:

@@ -82,10 +82,10 @@ def health_causes(layers: Sequence[HealthRows], *, inputs_differ: bool) -> Itera
 def _layers(scene: Scene) -> Iterator[HealthRows]:
     theirs = {
         row["layer_index"]: row
-        for row in read(scene.cursors, "layer_health", selector=scene.reference.selector)
+        for row in read(scene.known, "layer_health", selector=scene.reference.selector)
     }
     answers = {x.layer_index: x.reference_layer_index for x in scene.comparison.layers}
-    for row in read(scene.cursors, "layer_health", selector=scene.edge.selector):
+    for row in read(scene.known, "layer_health", selector=scene.edge.selector):
         answer = answers.get(row["layer_index"])
         yield HealthRows(row, None if answer is None else theirs.get(answer))
 

@@ -18,7 +18,7 @@ LEAST_CLASSES = 3
 def find_labels(scene: Scene) -> Iterable[Cause]:
     """Return a constant shift between the edge's classes and the reference's, or the labels."""
     rows = read(
-        scene.cursors,
+        scene.known,
         "outcome_shift",
         edge=scene.edge.selector,
         reference=scene.reference.selector,

@@ -60,7 +60,7 @@ def find_state(scene: Scene) -> Iterable[Cause]:
 
 
 def _differing(scene: Scene, selector: str) -> list[Row]:
-    rows = read(scene.cursors, "state_repeats", selector=selector)
+    rows = read(scene.known, "state_repeats", selector=selector)
     return [
         row
         for row in rows
@@ -70,7 +70,7 @@ def _differing(scene: Scene, selector: str) -> list[Row]:
 
 
 def _stateful(scene: Scene) -> list[tuple[int, str, str]]:
-    with scene.cursors.cursor() as cursor:
+    with scene.known.cursor() as cursor:
         rows = cursor.execute(
             "SELECT layer_index, layer_name, op FROM graphs"
             " WHERE model_sha256 = $sha256 AND list_contains($ops, op) ORDER BY layer_index",

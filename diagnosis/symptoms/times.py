@@ -52,7 +52,7 @@ def find_times(scene: Scene) -> Iterable[Cause]:
     before = scene.baseline_selection
     regressions: list[Cause] = []
     if before is not None and before.device == scene.edge.device:
-        ours, theirs = (read_times(scene.cursors, runs) for runs in (scene.edge, before))
+        ours, theirs = (read_times(scene.known, runs) for runs in (scene.edge, before))
         regressions = list(_regressions(scene, before, ours, theirs))
     yield from regressions
     if not any(cause.code == "latency.kernel" for cause in regressions):
@@ -221,7 +221,7 @@ def _rates(scene: Scene, runs: "Selection") -> dict[int, _Rate]:
     macs = {int(index): int(count) for index, count in rows}
     layers = [
         row
-        for row in read(scene.cursors, "layer_latency", selector=runs.selector)
+        for row in read(scene.known, "layer_latency", selector=runs.selector)
         if row["layer_index"] in macs and row["p50_ms"] > 0
     ]
     by_op: dict[str, dict[int, float]] = defaultdict(dict)

@@ -10,7 +10,9 @@ from exray.diagnosis.causes import Where
 from exray.diagnosis.comparison import Comparison
 from exray.diagnosis.conclusion import Diagnosis
 from exray.diagnosis.diagnose import diagnose_scene
+from exray.diagnosis.diagnosis_wording import verdict_sentence
 from exray.diagnosis.entry import outlying, standing_out
+from exray.diagnosis.verdict import judge
 
 from .builders import make_comparison, make_layer
 from .lakes import Array, Recording, make_graph, make_lake, make_values, with_noise
@@ -53,6 +55,23 @@ def test_the_first_layer_that_stands_out_is_the_place(tmp_path: Path) -> None:
     assert diagnosis.entry is not None
     assert diagnosis.entry.where == Where(layer_index=2, layer="two", op="CONV_2D")
     assert "loses" in diagnosis.entry.what
+
+
+def test_a_layer_that_the_comparison_names_is_let_pass_with_a_reason(tmp_path: Path) -> None:
+    diagnosis = diagnosed(tmp_path, {2: 13.0})
+    assert diagnosis.status == "pass"
+    layer = judge(diagnosis.comparison).layer
+    assert layer is not None
+    assert layer.layer_index == 2
+    told = verdict_sentence(diagnosis)
+    assert "layer 2 'two', is within the 16 dB that a layer of a sound 8-bit network" in told
+    assert diagnosis.to_json()["tolerated"] == diagnosis.tolerated
+
+
+def test_nothing_is_let_pass_where_the_comparison_names_no_layer(tmp_path: Path) -> None:
+    diagnosis = diagnosed(tmp_path, {2: 1.0})
+    assert judge(diagnosis.comparison).layer is None
+    assert diagnosis.tolerated is None
 
 
 def with_loss(at: int, loss_db: float) -> Comparison:
