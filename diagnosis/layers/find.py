@@ -45,7 +45,7 @@ FEWER_DB = 6.0
 def find_layer_causes(scene: Scene) -> Iterable[Cause]:
     """Return the causes that lie in a layer, or in the model as a whole."""
     if scene.edge.model_sha256 == scene.reference.model_sha256:
-        return find_kernel_causes(scene)
+        return find_kernel_causes(scene) if same_input(scene) else []
     files = files_of(scene)
     if files is None:
         return _from_lake(scene)

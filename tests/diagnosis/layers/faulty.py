@@ -61,11 +61,13 @@ def change_scale(model: TfliteModel, objects: Any, layer_index: int) -> None:
     tensor.quantization.scale = tensor.quantization.scale * 16
 
 
-def record(lake: Path, build: str, model: Path, kernels: str = "builtin") -> None:
+def record(
+    lake: Path, build: str, model: Path, kernels: str = "builtin", spec: Path = SPEC
+) -> None:
     """Play a few of the demo's images through a model."""
     role = "reference" if build == "reference" else "edge"
     pipeline = Pipeline(
-        model=model, spec=load_spec(SPEC), build=build, role=role, lake=lake, kernels=kernels
+        model=model, spec=load_spec(spec), build=build, role=role, lake=lake, kernels=kernels
     )
     play(pipeline, open_dataset(INPUTS, limit=FRAMES), None)
 

@@ -6,10 +6,15 @@ import numpy as np
 import pytest
 
 from exray.diagnosis.causes import Replay
+from exray.diagnosis.layers import find
+from exray.diagnosis.layers.replay import LocalError
+from exray.diagnosis.layers.suspects import Suspect
 from exray.diagnosis.layers.tflite_model import TfliteModel
+from exray.diagnosis.layers.workbench import Workbench
 from exray.schema.errors import UsageError
 
 from .faulty import (
+    DEMO,
     FLOAT,
     INPUTS,
     INT8,
@@ -114,3 +119,47 @@ def test_another_training_is_named_as_one(lake: Path, tmp_path: Path) -> None:
     (cause,) = diagnosed(lake, "other", replay=replay).causes
     assert cause.code == "model.other_weights"
     assert cause.where.to_json() == {}
+
+
+def test_one_file_fed_two_inputs_has_no_kernel_at_fault(tmp_path: Path) -> None:
+    record(tmp_path / "lake", "reference", FLOAT)
+    record(tmp_path / "lake", "bgr", FLOAT, spec=DEMO / "edge.yaml")
+    assert diagnosed(tmp_path / "lake", "bgr").causes == ()
+
+
+def test_suspects_behind_three_that_are_sound_are_replayed_too(
+    lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another calibration of equal worth: the numbers blame five layers, the replay none."""
+    weighted = [i for i, op in enumerate(TfliteModel.load(INT8).ops) if len(op.inputs) == 3][:5]
+    suspects = tuple(map(_blamed, weighted))
+    monkeypatch.setattr(find, "read_suspects", lambda _: suspects)
+    asked: list[int] = []
+    replayed = Workbench.local_error
+
+    def local_error(bench: Workbench, index: int) -> LocalError | None:
+        asked.append(index)
+        return replayed(bench, index)
+
+    monkeypatch.setattr(Workbench, "local_error", local_error)
+    assert diagnosed(lake, "sound", "sound", files(INT8)).causes == ()
+    assert asked[-5:] == weighted
+
+
+def _blamed(layer_index: int) -> Suspect:
+    """Return a layer that the lake's numbers convict."""
+    return Suspect(
+        suspicion=layer_index + 1,
+        layer_index=layer_index,
+        layer="conv",
+        op="CONV_2D",
+        sqnr_db=25.0,
+        drop_db=0.0,
+        rank_drop_db=0.0,
+        baseline_sqnr_db=30.0,
+        worse_db=5.0,
+        extra_drop_db=0.0,
+        threshold_db=3.0,
+        fails=True,
+        inputs_pass=True,
+    )
