@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from exray.schema.errors import DataError, MissingExtraError, UsageError
 
+from .average_precision import PooledMatches
 from .labels import match_keys
 from .task import Array, TaskResult, bootstrap
 
@@ -106,7 +107,8 @@ class Detection:
         every = self._precision(range(count))
         if np.isnan(every["ap"]):
             return None
-        ci95 = bootstrap(lambda chosen: self._precision(chosen.tolist())["ap"], count)
+        pooled = PooledMatches(self._matched)
+        ci95 = bootstrap(lambda chosen: pooled.mean(np.bincount(chosen, minlength=count)), count)
         return TaskResult("mAP", every.pop("ap"), ci95, count, every)
 
     def _match(
@@ -161,7 +163,7 @@ class Detection:
         judged.params.maxDets = [MOST]
 
     def _precision(self, chosen: Sequence[int]) -> dict[str, float]:
-        """Pool frames, which may repeat, as pycocotools does."""
+        """Pool frames, as pycocotools does."""
         _, evaluator = _evaluator()
         with contextlib.redirect_stdout(io.StringIO()):
             judged = evaluator(iouType="bbox")
