@@ -39,8 +39,10 @@ install: $(VENV)/dev.stamp
 demo: $(VENV)/demo.stamp
 	@$(BIN)/exray demo
 
+# A process for each core, but four at most: each with TensorFlow takes 2 GB. A file stays in one,
+# for what its tests share.
 test: install
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 # Clients of OpenTelemetry that tests send to the collector and that are no part of this
 # Python: skipped where they are missing.
