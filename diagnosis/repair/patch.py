@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -23,15 +24,19 @@ SPEC, HINT, EVIDENCE, REPORT = "preprocess.yaml", "code.md", "evidence.json", "r
 
 
 def check_out(folder: Path) -> None:
-    """Refuse a folder that holds something: nothing is overwritten.
+    """Refuse a folder that holds something, as nothing is overwritten, or that cannot be made.
 
     Raises:
-        UsageError: It does, or is no folder.
+        UsageError: It does, is no folder, or would stand where nothing may be written.
     """
     if folder.is_dir() and not any(folder.iterdir()):
         return
     if folder.exists() or folder.is_symlink():
         msg = f"--out '{folder}' is there already, and nothing is overwritten. Name a new folder."
+        raise UsageError(msg)
+    above = next(parent for parent in folder.absolute().parents if parent.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        msg = f"--out '{folder}' cannot be made: '{above}' is no folder to write to. Name another."
         raise UsageError(msg)
 
 

@@ -117,6 +117,28 @@ def check_spec(given: PreprocessSpec | None, recorded: PreprocessSpec | None, bu
     raise UsageError(msg)
 
 
+def check_inputs(recorded: Recorded, inputs: Path, count: int) -> None:
+    """Refuse inputs of which the lake holds nothing to compare.
+
+    Args:
+        recorded: What it holds of them.
+        inputs: Where they are.
+        count: How many.
+
+    Raises:
+        UsageError: Edge or reference ran on none of them.
+    """
+    if recorded.known:
+        return
+    sides = {"edge": len(recorded.edge), "reference": len(recorded.reference)}
+    ran = " and ".join(f"{side} on {seen}" for side, seen in sides.items())
+    msg = (
+        f"--inputs '{inputs}': edge and reference both ran on none of these {count} inputs ({ran}). Pass "
+        "those that they were recorded with; where names are keyed, set EXRAY_FLEET_SECRET."
+    )
+    raise UsageError(msg)
+
+
 def _keys(spec: PreprocessSpec) -> dict[str, object]:
     """Return what a spec says, by the path of each key."""
     sections = cast("dict[str, dict[str, object] | None]", spec.model_dump())

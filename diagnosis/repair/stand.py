@@ -26,7 +26,7 @@ from exray.queries.select import Selection, resolve, resolve_pair
 from .configuration import Configuration
 from .halves import halves
 from .paired import distance
-from .recorded import Recorded, check_model, check_spec, read_recorded
+from .recorded import Recorded, check_inputs, check_model, check_spec, read_recorded
 from .request import Request, ShowProgress
 from .rerun import Answers, rerun
 
@@ -197,6 +197,7 @@ def open_stand(request: Request, scratch: Path, show_progress: ShowProgress) -> 
         check_model(request.edge_model, edge)
         recorded = read_recorded(WatchedCursors(connection, watch), edge, reference, replay)
         check_spec(given, recorded.edge_spec, edge.build)
+        check_inputs(recorded, request.inputs, len(dataset))
         return (edge, reference, baseline), recorded
 
     with show_progress("reading the lake"):

@@ -103,6 +103,13 @@ def test_an_empty_folder_will_do(tmp_path: Path) -> None:
     check_out(tmp_path / "none")
 
 
+def test_a_folder_that_cannot_be_made_is_refused_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UsageError, match=r"'.*/file' is no folder to write to"):
+        check_out(tmp_path / "file" / "a" / "out")
+    check_out(tmp_path / "a" / "b" / "out")
+
+
 def test_an_interrupt_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object) -> str:
         raise KeyboardInterrupt

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from shutil import copy
 
 import pytest
 
@@ -51,6 +52,13 @@ def test_labels_of_other_inputs_are_refused(stand: Stand, tmp_path: Path) -> Non
     labels.write_text("file,label\nelsewhere.png,1\n")
     with pytest.raises(UsageError, match="none of 1 keys names an input"):
         open_stand(replace(stand.request, labels=str(labels)), tmp_path, quiet)
+
+
+def test_inputs_that_nobody_ran_on_are_refused(stand: Stand, tmp_path: Path) -> None:
+    copy(next(iter(IMAGES.iterdir())), tmp_path / "elsewhere.png")
+    request = replace(stand.request, inputs=tmp_path, labels=None)
+    with pytest.raises(UsageError, match=r"none of these 1 inputs \(edge on 0 and reference on 0"):
+        open_stand(request, tmp_path, quiet)
 
 
 def _shifted(answers: Answers) -> list[tuple[str, str]]:
