@@ -1,6 +1,7 @@
 """What the command line says of mistakes."""
 
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,15 @@ def test_one_that_is_missing_is_said_alone(
         2,
         ["error: Missing option '--build'. Try: exray run --help"],
     )
+
+
+def test_the_version_is_the_packages(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["exray", "--version"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert (ended.value.code, capsys.readouterr().out) == (0, f"exray {version('exray')}\n")
 
 
 def test_a_command_that_is_none_is_answered_with_those_that_are_near(
