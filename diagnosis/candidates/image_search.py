@@ -9,6 +9,7 @@ from typing import Any
 from exray.playback.image_spec import ImageSpec
 
 from .basis import equations, image_input
+from .confidence import LEAST_MATCH_DB
 from .deadline import Deadline
 from .geometry import Geometry, Turn, alternatives, changed_fields, geometry_from_spec, refined
 from .hypothesis import Declared, Hypothesis, mistakes
@@ -249,8 +250,12 @@ class _Search:
                 self._explain(refined(self.declared.geometry, start, step), spread)
 
     def _store(self, spread: Spread) -> None:
-        """Try type mistakes and integers' ends, where nothing linear explains the edge."""
-        if self._is_enough():
+        """Try type mistakes and integers' ends, where nothing linear explains the edge.
+
+        Where all values fall on a few steps, rounding leaves so much that anything is within
+        it: then only numbers that are rounded as the edge's were can match.
+        """
+        if self._is_enough() and max(h.match_db for h in self._all()) >= LEAST_MATCH_DB:
             return
         declared = self.declared
         kinds = storages(self.frames[0].observed.edge)

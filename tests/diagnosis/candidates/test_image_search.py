@@ -92,6 +92,18 @@ def test_fault_is_named_at_an_integer_input(fault: str) -> None:
     assert codes(search(pipeline, INT8)) == expected
 
 
+@pytest.mark.parametrize("k", [64, 256])
+def test_a_range_of_which_an_integer_input_keeps_two_steps_is_named(k: int) -> None:
+    """Bytes are declared: of [-1, 1] only 0 and 1 are left, and rounding is as large as all else."""
+    declared, wrong = make_spec(values="raw"), make_spec(values={"range": [-1, 1]})
+    bytes_of_int8 = Quantization((1.0,), (-128,))
+    frames = observe(IMAGES, by_spec(declared), by_spec(wrong), bytes_of_int8, k)
+    found = search_image(declared, frames, lambda frame: IMAGES[frame.input_id])
+    assert found is not None
+    assert codes(found) == {"value_range"}
+    assert found.best.match_db > 45
+
+
 def test_bytes_stored_in_signed_integers_are_named() -> None:
     def stored(image: Image) -> Array:
         pixels = by_spec(make_spec(values="raw"))(image)
