@@ -6,16 +6,16 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
-from exray.exporters.log import HEADER_BYTES, Encoding
+from exray.exporters.log import HEADER_BYTES
 from exray.exporters.log_reader import read_cursor
 from exray.exporters.log_writer import LogWriter
-from exray.exporters.otlp_settings import Signal
 from exray.schema.errors import LogError, LogFullError
 
-from .reply import RefusedError, later
+from .entry import Entry
+from .reply import later
 
 logger = logging.getLogger(__name__)
 
@@ -28,31 +28,6 @@ CURSOR_PERIOD_S = 0.5
 SYNC_BYTES = 8 << 20
 """Most that is appended before a sync. Nobody waits for that much to gather: a sync begins with
 what there is, and what comes meanwhile waits for the next, some milliseconds."""
-
-
-@dataclass(slots=True, eq=False)
-class _Waiting:
-    """A request on its way to disk."""
-
-    signal: Signal
-    encoding: Encoding
-    body: bytes
-    received_ns: int
-    sequence: int = 0
-    refusal: RefusedError | None = None
-    _pending: threading.Lock = field(default_factory=threading.Lock)
-
-    def __post_init__(self) -> None:
-        self._pending.acquire()
-
-    def wait(self) -> None:
-        """Wait until `finish`; for one thread, once. A lock is cheaper than an event."""
-        self._pending.acquire()
-
-    def finish(self) -> None:
-        """Let who waits go on; a second call does no harm."""
-        if self._pending.locked():
-            self._pending.release()
 
 
 @dataclass(slots=True)
@@ -96,7 +71,7 @@ class GroupCommitter:
         self._retry_after_s = retry_after_s
         self._on_step = on_step
         self._changed = threading.Condition()
-        self._queue: deque[_Waiting] = deque()
+        self._queue: deque[Entry] = deque()
         self._closing = False
         self._last_problem = ""
         self._cursor_at_s = 0.0
@@ -124,25 +99,17 @@ class GroupCommitter:
         """How far the reader is behind, in sequences; gaps count at a restart."""
         return max(self._writer.synced_sequence - self._read_sequence, 0)
 
-    def commit(self, signal: Signal, encoding: Encoding, body: bytes, received_ns: int) -> int:
-        """Return when a request is on disk.
-
-        Returns:
-            Its sequence.
+    def submit(self, entry: Entry) -> None:
+        """Have a request stored; its `Entry.on_done` is called when it is on disk, or refused.
 
         Raises:
-            RefusedError: It is not, and may be sent again.
+            RefusedError: The log is being closed.
         """
-        waiting = _Waiting(signal, encoding, body, received_ns)
         with self._changed:
             if self._closing:
                 raise later("the collector is shutting down", self._retry_after_s, "shutdown")
-            self._queue.append(waiting)
+            self._queue.append(entry)
             self._changed.notify()
-        waiting.wait()
-        if waiting.refusal is not None:
-            raise waiting.refusal
-        return waiting.sequence
 
     def close(self) -> None:
         """Finish what waits, then close the log; a second call does nothing."""
@@ -168,16 +135,16 @@ class GroupCommitter:
                 logger.exception("the log could not be written")
                 self._refuse(group, "the log cannot be written", "log_error")
 
-    def _take_group(self) -> list[_Waiting]:
-        group: list[_Waiting] = []
+    def _take_group(self) -> list[Entry]:
+        group: list[Entry] = []
         size = 0
         while self._queue and size < SYNC_BYTES:
             group.append(self._queue.popleft())
             size += len(group[-1].body)
         return group
 
-    def _commit(self, group: list[_Waiting]) -> None:
-        appended = [waiting for waiting in group if self._append(waiting)]
+    def _commit(self, group: list[Entry]) -> None:
+        appended = [entry for entry in group if self._append(entry)]
         if not appended:
             return
         started_s = time.perf_counter()
@@ -193,21 +160,21 @@ class GroupCommitter:
         if self._last_problem:
             self._last_problem = ""
             logger.warning("the log can be written again")
-        for waiting in appended:
-            waiting.finish()
+        for entry in appended:
+            entry.finish()
 
-    def _append(self, waiting: _Waiting) -> bool:
+    def _append(self, entry: Entry) -> bool:
         try:
-            if not self._make_room(HEADER_BYTES + len(waiting.body)):
-                self._refuse([waiting], "the log is full until it is read", "log_full")
+            if not self._make_room(HEADER_BYTES + len(entry.body)):
+                self._refuse([entry], "the log is full until it is read", "log_full")
                 return False
             self._on_step("before_append")
-            waiting.sequence = self._writer.append(
-                waiting.signal, waiting.encoding, waiting.body, waiting.received_ns
+            entry.sequence = self._writer.append(
+                entry.signal, entry.encoding, entry.body, entry.received_ns, entry.packing
             )
             self._on_step("after_append")
         except LogError as error:
-            self._failed(error, [waiting])
+            self._failed(error, [entry])
             return False
         return True
 
@@ -238,7 +205,7 @@ class GroupCommitter:
             with contextlib.suppress(LogError):  # a full disk may not even take a new name
                 self._writer.drop_before(sequence + 1)
 
-    def _failed(self, error: LogError, group: list[_Waiting]) -> None:
+    def _failed(self, error: LogError, group: list[Entry]) -> None:
         self.counts.failures += 1
         if str(error) != self._last_problem:
             self._last_problem = str(error)
@@ -247,7 +214,7 @@ class GroupCommitter:
         message = "the collector's disk is full" if is_full else "the log cannot be written"
         self._refuse(group, message, "disk_full" if is_full else "log_error")
 
-    def _refuse(self, group: list[_Waiting], message: str, reason: str) -> None:
-        for waiting in group:
-            waiting.refusal = later(f"{message}; send again", self._retry_after_s, reason)
-            waiting.finish()
+    def _refuse(self, group: list[Entry], message: str, reason: str) -> None:
+        for entry in group:
+            entry.refusal = later(f"{message}; send again", self._retry_after_s, reason)
+            entry.finish()

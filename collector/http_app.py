@@ -9,6 +9,7 @@ from typing import Any
 
 from exray.exporters.otlp_settings import Signal
 
+from .entry import LoopWait
 from .intake import Arrival, Intake
 from .limits import Reservation
 from .measures import CONTENT_TYPE
@@ -23,6 +24,9 @@ from .reply import (
     too_large,
 )
 from .tokens import Tokens
+
+PAUSE_KEY = "exray.body"
+"""Extension of the scope: its ``pause_s`` tells how long ago the latest part of the body came."""
 
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -83,6 +87,7 @@ class HttpApp:
         self._health = health
         self._pool = pool
         self._body_timeout_s = body_timeout_s
+        self._waits: LoopWait | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -97,7 +102,7 @@ class HttpApp:
             elif scope["method"] != "POST":
                 await answer.problem(405, "expected POST", {"allow": "POST"})
             else:
-                await self._post(signal, headers, receive, answer)
+                await self._post(signal, scope, headers, receive, answer)
         except _ClientGoneError:
             self._intake.measures.refused(signal or "none", "disconnected")
 
@@ -117,7 +122,12 @@ class HttpApp:
             await answer.send(200, self._intake.measures.text(), CONTENT_TYPE)
 
     async def _post(
-        self, signal: Signal, headers: Mapping[str, str], receive: Receive, answer: "_Answer"
+        self,
+        signal: Signal,
+        scope: Scope,
+        headers: Mapping[str, str],
+        receive: Receive,
+        answer: "_Answer",
     ) -> None:
         media_type = _media_type(headers)
         packing = headers.get("content-encoding", "identity").strip().lower()
@@ -132,11 +142,14 @@ class HttpApp:
             await answer.problem(415, "expected gzip or no encoding", {"accept-encoding": "gzip"})
         else:
             is_json, is_gzip = media_type == JSON, packing == "gzip"
-            await self._take(signal, headers, receive, answer, is_json=is_json, is_gzip=is_gzip)
+            await self._take(
+                signal, scope, headers, receive, answer, is_json=is_json, is_gzip=is_gzip
+            )
 
     async def _take(
         self,
         signal: Signal,
+        scope: Scope,
         headers: Mapping[str, str],
         receive: Receive,
         answer: "_Answer",
@@ -146,7 +159,7 @@ class HttpApp:
     ) -> None:
         with Reservation(self._intake.budget) as reserved:
             try:
-                body = await self._body(headers, receive, reserved)
+                body = await self._body(scope, headers, receive, reserved)
             except RefusedError as refused:
                 self._intake.measures.refused(signal, refused.reason)
                 await answer.refusal(signal, refused.reply)
@@ -156,16 +169,14 @@ class HttpApp:
                 await answer.problem(408, "the rest of the body did not come in time")
                 return
             arrival = Arrival(signal, body, is_json=is_json, is_gzip=is_gzip)
-            size = len(body)
             del body
-            loop = asyncio.get_running_loop()
-            reply = await loop.run_in_executor(
-                self._pool, lambda: self._intake.take(arrival, reserved_bytes=size)
-            )
+            if self._waits is None:
+                self._waits = LoopWait(asyncio.get_running_loop())
+            reply = await self._intake.take_soon(arrival, self._waits, self._pool, reserved)
         await answer.reply(signal, reply)
 
     async def _body(
-        self, headers: Mapping[str, str], receive: Receive, reserved: Reservation
+        self, scope: Scope, headers: Mapping[str, str], receive: Receive, reserved: Reservation
     ) -> bytes:
         most = self._intake.limits.request_bytes
         message = f"the request is larger than {most} bytes"
@@ -175,7 +186,7 @@ class HttpApp:
         parts: list[bytes] = []
         size = 0
         while True:
-            event = await asyncio.wait_for(receive(), self._body_timeout_s)
+            event = await self._part(scope, receive)
             if event["type"] != "http.request":
                 raise _ClientGoneError
             part = event.get("body", b"")
@@ -186,6 +197,22 @@ class HttpApp:
             parts.append(part)
             if not event.get("more_body", False):
                 return b"".join(parts)
+
+    async def _part(self, scope: Scope, receive: Receive) -> Mapping[str, Any]:
+        """Return what comes next, unless nothing comes for too long."""
+        pause_s: Callable[[], float] | None = (
+            scope.get("extensions", {}).get(PAUSE_KEY, {}).get("pause_s")
+        )
+        left_s = self._body_timeout_s
+        while True:
+            try:
+                async with asyncio.timeout(left_s):
+                    return await receive()
+            except TimeoutError:
+                # Parts may have come, and wait until there are enough of them.
+                left_s = self._body_timeout_s - pause_s() if pause_s is not None else 0.0
+                if left_s <= 0:
+                    raise
 
 
 _NO_TOKEN = Reply(Outcome.UNAUTHENTICATED, "a known bearer token is needed")

@@ -90,7 +90,9 @@ class Collector:
         if self._bound is not None:
             health = Health(self._is_alive, self._is_ready)
             app = HttpApp(intake, tokens, health, self._pool, settings.body_timeout_s)
-            self._http = HttpServer(app, self._bound, tls, settings.max_connections)
+            self._http = HttpServer(
+                app, self._bound, tls, settings.max_connections, settings.max_request_bytes
+            )
 
     @property
     def grpc_address(self) -> Address | None:

@@ -63,7 +63,9 @@ class Settings(BaseModel):
     max_inflight_bytes: Positive = Field(
         default=128 << 20, description="Of all requests at once, packed and unpacked."
     )
-    max_log_bytes: Positive = Field(default=4 << 30, description="Of the log.")
+    max_log_bytes: Positive = Field(
+        default=4 << 30, description="Of the log, where large requests lie packed by Snappy."
+    )
     when_full: Literal["refuse", "drop_oldest"] = Field(
         default="refuse",
         description="What gives way where the log is full: new requests, which come again, or "

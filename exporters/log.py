@@ -3,8 +3,8 @@
 A log is a folder of segments, files named by the first sequence they may hold, of records
 one after the other. A record, all numbers little-endian::
 
-    magic "XRL1"  length u32  sequence u64  received_ns i64  signal u8  encoding u8  0 u16
-    body checksum u64 (XXH3)  header checksum u32 (CRC-32 of all before it)  body
+    magic "XRL1"  length u32  sequence u64  received_ns i64  signal u8  encoding u8
+    packing u16  body checksum u64 (XXH3)  header checksum u32 (CRC-32 of all before it)  body
 
 The header has a checksum of its own, so that behind a damaged body the next record is found
 by its length; behind a damaged header it is looked for by its magic.
@@ -21,6 +21,9 @@ from typing import TypeAlias
 
 import xxhash
 
+from exray.schema.errors import DataError
+
+from .log_packing import Packing, unpack
 from .otlp_settings import Signal
 
 MAGIC = b"XRL1"
@@ -35,6 +38,9 @@ LOG_SIGNALS: tuple[Signal, ...] = ("traces", "metrics", "logs")
 """By the number that stands for each in a record."""
 
 _SEARCH_BYTES = 1 << 20
+
+_MOST_UNPACKED_BYTES = 1 << 30
+"""Of one body: what a damaged one says is not believed."""
 
 
 class Encoding(IntEnum):
@@ -119,12 +125,13 @@ class Header:
     """What stands before a body.
 
     Args:
-        length: Bytes of the body.
+        length: Bytes of the body, as stored.
         sequence: Number of the record.
         received_ns: When it came.
         signal: What it carries.
         encoding: How the body is written.
-        checksum: XXH3-64 of the body.
+        packing: How it is stored.
+        checksum: XXH3-64 of the body, as stored.
     """
 
     length: int
@@ -132,6 +139,7 @@ class Header:
     received_ns: int
     signal: Signal
     encoding: Encoding
+    packing: Packing
     checksum: int
 
     @property
@@ -141,9 +149,14 @@ class Header:
 
 
 def pack_header(
-    sequence: int, signal: Signal, encoding: Encoding, received_ns: int, body: bytes
+    sequence: int,
+    signal: Signal,
+    encoding: Encoding,
+    received_ns: int,
+    body: bytes,
+    packing: Packing = Packing.NONE,
 ) -> bytes:
-    """Return what is written before *body*."""
+    """Return what is written before *body*, which is packed already."""
     fields = _HEADER.pack(
         MAGIC,
         len(body),
@@ -151,7 +164,7 @@ def pack_header(
         received_ns,
         LOG_SIGNALS.index(signal),
         encoding,
-        0,
+        packing,
         xxhash.xxh3_64_intdigest(body),
     )
     return fields + _CHECK.pack(zlib.crc32(fields))
@@ -163,11 +176,15 @@ def unpack_header(data: bytes) -> Header | None:
         return None
     if _CHECK.unpack_from(data, _HEADER.size)[0] != zlib.crc32(data[: _HEADER.size]):
         return None
-    _, length, sequence, received_ns, signal, encoding, _, checksum = _HEADER.unpack_from(data)
-    if signal >= len(LOG_SIGNALS) or encoding >= len(Encoding):
+    _, length, sequence, received_ns, signal, encoding, packing, checksum = _HEADER.unpack_from(
+        data
+    )
+    if signal >= len(LOG_SIGNALS) or encoding >= len(Encoding) or packing >= len(Packing):
         return None
     carried: Signal = LOG_SIGNALS[int(signal)]
-    return Header(length, sequence, received_ns, carried, Encoding(encoding), checksum)
+    return Header(
+        length, sequence, received_ns, carried, Encoding(encoding), Packing(packing), checksum
+    )
 
 
 def segments(folder: Path) -> list[int]:
@@ -210,9 +227,7 @@ def _read_item(descriptor: int, at: Cursor, is_sealed: bool) -> LogItem | None:
         body = os.pread(descriptor, header.length, at.offset + HEADER_BYTES)
         end = Cursor(header.sequence, at.segment, at.offset + header.size_bytes)
         if xxhash.xxh3_64_intdigest(body) == header.checksum:
-            return LogRecord(
-                header.sequence, header.signal, header.encoding, header.received_ns, body, end
-            )
+            return _unpacked(header, body, end)
         if end.offset == size and not is_sealed:
             return None
         problem = f"record {header.sequence}: its bytes do not match their checksum"
@@ -225,6 +240,14 @@ def _read_item(descriptor: int, at: Cursor, is_sealed: bool) -> LogItem | None:
     content = os.pread(descriptor, next_offset - at.offset, at.offset)
     problem = f"{len(content)} bytes after record {at.sequence} are no record"
     return CorruptRecord(problem, content, Cursor(at.sequence, at.segment, next_offset))
+
+
+def _unpacked(header: Header, stored: bytes, end: Cursor) -> LogItem:
+    try:
+        body = unpack(header.packing, stored, _MOST_UNPACKED_BYTES)
+    except DataError as error:
+        return CorruptRecord(f"record {header.sequence}: {error}", stored, end)
+    return LogRecord(header.sequence, header.signal, header.encoding, header.received_ns, body, end)
 
 
 def _find_record(descriptor: int, offset: int, size: int) -> int | None:

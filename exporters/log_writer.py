@@ -23,6 +23,7 @@ from .log import (
     segment_path,
     segments,
 )
+from .log_packing import Packing
 from .otlp_settings import Signal
 
 SEGMENT_BYTES = 16 << 20
@@ -99,8 +100,22 @@ class LogWriter:
         """Sequence of the newest record, or the one before the first."""
         return self._sequence
 
-    def append(self, signal: Signal, encoding: Encoding, body: bytes, received_ns: int) -> int:
+    def append(
+        self,
+        signal: Signal,
+        encoding: Encoding,
+        body: bytes,
+        received_ns: int,
+        packing: Packing = Packing.NONE,
+    ) -> int:
         """Write a request at the end; call `sync` to have it on disk.
+
+        Args:
+            signal: What it carries.
+            encoding: How its body is written.
+            body: The body, stored as it is given.
+            received_ns: When it came.
+            packing: How *body* was packed already.
 
         Returns:
             Its sequence.
@@ -111,7 +126,7 @@ class LogWriter:
         """
         with self._lock:
             sequence = self._sequence + 1
-            header = pack_header(sequence, signal, encoding, received_ns, body)
+            header = pack_header(sequence, signal, encoding, received_ns, body, packing)
             try:
                 if self._descriptor < 0:
                     self._start_segment()

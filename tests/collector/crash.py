@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from .disks import small_disk
 from .service import PROTOBUF, TRACE_METHOD, exporting, request_bytes, span, span_ids
@@ -136,8 +137,8 @@ class Client(threading.Thread):
         super().__init__(daemon=True)
         self._victim, self._spans = victim, spans
         self._send = self._send_http if protocol == "http" else self._send_grpc
-        self._name = "x" * padding
         self._random = random.Random(seed)
+        self._padding = padding
         self._stopping = threading.Event()
         self.acknowledged: list[bytes] = []
         self.resent = 0
@@ -150,14 +151,17 @@ class Client(threading.Thread):
     def run(self) -> None:
         while not self._stopping.is_set():
             ids = [self._random.randbytes(24) for _ in range(self._spans)]
-            spans = (span(1, trace_id=i[:16], span_id=i[16:], name=self._name) for i in ids)
-            body = request_bytes(*spans)
+            body = request_bytes(*(self._span(one) for one in ids))
             while not self._send(body):
                 if self._stopping.wait(0.05):
                     return
                 self.resent += 1
             self.acknowledged += ids
             self._stopping.wait(PAUSE_S)
+
+    def _span(self, one: bytes) -> Span:
+        name = self._random.randbytes(self._padding // 2 + 1).hex()  # a log cannot pack it
+        return span(1, trace_id=one[:16], span_id=one[16:], name=name)
 
     def _send_http(self, body: bytes) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", self._victim.port, timeout=10)

@@ -1,6 +1,7 @@
 """More than fits: refused so that it comes again, in bounded memory, and taken once it fits."""
 
 import http.client
+import random
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -19,7 +20,9 @@ from .service import PROTOBUF, Answered, collector, http_call, request_bytes, sp
 
 
 def large(number: int, size_bytes: int = 100_000) -> bytes:
-    return request_bytes(span(number, name="x" * size_bytes))
+    """Return a request that the log cannot pack smaller."""
+    name = random.Random(number).randbytes(size_bytes // 2).hex()
+    return request_bytes(span(number, name=name))
 
 
 def read_all(folder: Path) -> None:

@@ -332,6 +332,7 @@ def test_error_inside_shows_no_traceback_and_is_retryable(
         raise ZeroDivisionError("secret detail")
 
     monkeypatch.setattr("exray.collector.intake.check_request", fail)
+    monkeypatch.setattr("exray.collector.intake.count_sound", fail)
     with collector(tmp_path) as one:
         answer = http_call(one, request_bytes())
         assert answer.code == 503

@@ -1,0 +1,97 @@
+"""Heads and bodies over HTTP that come in pieces: gathered, bounded, and timed."""
+
+import socket
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from exray.collector import http_server
+from exray.collector.service import Collector
+
+from .service import collector, raw_call, request_bytes, span, stored
+
+HEAD = b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\n"
+
+
+def sent_in_parts(running: Collector, parts: Sequence[bytes], pause_s: float) -> bytes:
+    """Send part after part; return what comes back."""
+    address = running.http_address
+    assert address is not None
+    with socket.create_connection((address.host, address.port), 10) as connection:
+        for part in parts:
+            connection.sendall(part)
+            time.sleep(pause_s)
+        return connection.recv(65536)
+
+
+def chunked(body: bytes, size_bytes: int) -> list[bytes]:
+    pieces = [body[i : i + size_bytes] for i in range(0, len(body), size_bytes)]
+    return [b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces] + [b"0\r\n\r\n"]
+
+
+def test_slow_body_is_taken_while_it_goes_on(tmp_path: Path) -> None:
+    """Longer under way than the longest pause, and never as much as wakes the application."""
+    body = request_bytes(span(1, name="x" * 100))
+    with collector(tmp_path, body_timeout_s=0.4) as one:
+        parts = [HEAD + b"Transfer-Encoding: chunked\r\n\r\n", *chunked(body, 20)]
+        assert sent_in_parts(one, parts, 0.15).startswith(b"HTTP/1.1 200")
+        assert [record.body for record in stored(tmp_path)] == [body]
+
+
+def test_body_that_stops_is_given_up(tmp_path: Path) -> None:
+    with collector(tmp_path, body_timeout_s=0.4) as one:
+        parts = [HEAD + b"Content-Length: 100\r\n\r\n", b"\x0a", b"\x02"]
+        assert sent_in_parts(one, parts, 0.1).startswith(b"HTTP/1.1 408")
+        assert stored(tmp_path) == []
+
+
+@pytest.mark.parametrize("size_bytes", [1, 7, 300_000])
+def test_body_of_many_parts_is_whole(tmp_path: Path, size_bytes: int) -> None:
+    body = request_bytes(span(1, name="abc" * (300 if size_bytes < 10 else 400_000)))
+    with collector(tmp_path) as one:
+        head = HEAD + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+        answer = raw_call(one, head + b"".join(chunked(body, size_bytes)))
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert [record.body for record in stored(tmp_path)] == [body]
+
+
+def test_two_requests_at_once_on_a_connection_are_both_taken(tmp_path: Path) -> None:
+    bodies = [request_bytes(span(number, name="x" * 90_000)) for number in (1, 2)]
+    with collector(tmp_path) as one:
+        requests = [
+            HEAD + b"%bContent-Length: %d\r\n\r\n" % (close, len(body)) + body
+            for body, close in zip(bodies, (b"", b"Connection: close\r\n"), strict=True)
+        ]
+        assert raw_call(one, b"".join(requests)).count(b"HTTP/1.1 200") == 2
+        assert [record.body for record in stored(tmp_path)] == bodies
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        HEAD + b"X: " + b"x" * (http_server.HEAD_BYTES + 1) + b"\r\n\r\n",
+        HEAD + b"".join(b"X%d: y\r\n" % i for i in range(20_000)) + b"\r\n",
+        b"POST /" + b"v" * (1 << 20),
+        HEAD + b"X: " + b"x" * (1 << 20),  # and no end of it
+    ],
+)
+def test_head_beyond_its_limit_is_refused(tmp_path: Path, head: bytes) -> None:
+    with collector(tmp_path) as one:
+        answer = raw_call(one, head)
+        assert answer == b"" or answer.startswith(b"HTTP/1.1 400")
+        body = request_bytes()
+        last = HEAD + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body)
+        assert raw_call(one, last + body).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("before", [b"", HEAD + b"Content-Length: 0\r\n\r\n"])
+def test_head_that_does_not_end_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: bytes
+) -> None:
+    monkeypatch.setattr(http_server, "IDLE_TIMEOUT_S", 0.3)
+    with collector(tmp_path) as one:
+        began_s = time.monotonic()
+        raw_call(one, before + b"POST /v1/tra", timeout_s=10)
+        assert time.monotonic() - began_s < 5
