@@ -1,7 +1,7 @@
-"""The loop that empties a log of received requests into a lake.
+"""The loop that empties the logs of received requests into a lake.
 
 Each round takes a set of requests, plans it on disk, decodes it, commits its rows under a
-name made of the log's and the set's last sequence, and moves on. Killed anywhere in between,
+name made of the first log's id and the set's last sequences, and moves on. Killed anywhere in between,
 the next start makes the same set again, and the lake takes what it has not.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from exray.collector.decode import RequestDecoder
-from exray.exporters.log_writer import ID_FILE
+from exray.collector.logs import id_of, logs_of
 from exray.lake import Lake
 from exray.schema.errors import LakeError, LogError
 
@@ -51,7 +51,7 @@ class DrainStatus:
     """How far a drain is.
 
     Args:
-        sequence: Last request that is in the lake.
+        sequence: Last request that is in the lake; of several logs, the sum of theirs.
         requests: Requests taken from the log since it was made.
         spans: Spans committed.
         repeated_spans: Spans dropped because they had come before.
@@ -83,10 +83,10 @@ def drain(
     step: Callable[[str], None] = lambda name: None,
     linger_s: float = LINGER_S,
 ) -> None:
-    """Move what arrives in a log into *lake* until *stop* is set, then what is left.
+    """Move what arrives in the logs of a collector into *lake* until *stop* is set, then what is left.
 
     Args:
-        log_dir: The log's folder; another process may be writing it. Only one may drain it.
+        log_dir: The collector's folder; others may be writing the logs. Only one may drain it.
         lake: Where the rows go. While it cannot be written, the log is left as it is.
         stop: When set, what is in the log by then is still moved.
         report: Called after each set, and when the lake fails or recovers.
@@ -125,10 +125,10 @@ def drain(
 
 
 class Drain:
-    """A log on its way into a lake, a set at a time.
+    """Logs on their way into a lake, a set at a time.
 
     Args:
-        log_dir: The log's folder.
+        log_dir: The folder of the first, with the others in it.
         lake: Where the rows go.
         report: Called after each set.
         step: Called with the name of each step.
@@ -142,11 +142,11 @@ class Drain:
         report: Report = lambda status: None,
         step: Callable[[str], None] = lambda name: None,
     ) -> None:
-        self._log = log_dir
+        self._wal = log_dir
         self._lake = lake
         self._report = report
         self._step = step
-        self._writer = writer_of(log_dir)
+        self._writer = id_of(log_dir)
         self._files = StateFolder(log_dir, step)
         self._quarantine = Quarantine(self._files.quarantine)
         self._state, self._recent = self._files.load()
@@ -176,11 +176,11 @@ class Drain:
             OSError: The log cannot be read, or the state not be written.
         """
         state = self._state
-        stretch = next_stretch(self._log, state.cursor, state.plan)
-        if stretch.end == state.cursor:
+        stretch = next_stretch(logs_of(self._wal), state.cursors, state.plan)
+        if not stretch.ends:
             return False
         if state.plan is None:
-            self._files.save_plan(state, stretch.end)
+            self._files.save_plan(state, stretch.ends)
         self._move(stretch)
         self._report(self.status)
         return True
@@ -188,16 +188,15 @@ class Drain:
     def _move(self, stretch: Stretch) -> None:
         state = self._state
         rows = rows_of(stretch.requests, self._decoder, self._recent, state.runs)
-        for request in stretch.requests:
-            if request.number in rows.poison:
-                self._quarantine.keep_request(request, rows.poison[request.number])
-        for damage in stretch.damaged:
-            self._quarantine.keep_damage(damage)
+        for number, why in sorted(rows.poison.items()):
+            request, (log, sequence) = stretch.requests[number], stretch.origins[number]
+            self._quarantine.keep_request(log, sequence, request, why)
+        for log, damage in stretch.damaged:
+            self._quarantine.keep_damage(log, damage)
         self._step("decoded")
         began_s = time.monotonic()
-        self._lake.commit(
-            rows.tables, writer=self._writer, sequence=stretch.end.sequence, step=self._step
-        )
+        set_number = state.number_of(stretch.ends)
+        self._lake.commit(rows.tables, writer=self._writer, sequence=set_number, step=self._step)
         self._commit_s = time.monotonic() - began_s
         self._step("committed")
         self._count("requests", len(stretch.requests))
@@ -207,12 +206,12 @@ class Drain:
         self._count("quarantined", len(rows.poison) + len(stretch.damaged))
         state.add_runs(rows.run_ids)
         self.was_full = stretch.is_full
-        self._files.finish(state, stretch.end, rows.keys, self._recent)
+        self._files.finish(state, stretch.ends, rows.keys, self._recent)
 
     def _status(self, problem: str) -> DrainStatus:
         counts = self._state.counts
         return DrainStatus(
-            sequence=self._state.cursor.sequence,
+            sequence=self._state.number_of({}),
             requests=counts.get("requests", 0),
             spans=counts.get("spans", 0),
             repeated_spans=counts.get("repeated_spans", 0),
@@ -224,16 +223,3 @@ class Drain:
 
     def _count(self, name: str, more: int) -> None:
         self._state.counts[name] = self._state.counts.get(name, 0) + more
-
-
-def writer_of(log_dir: Path) -> str:
-    """Return the name under which a log's sets are committed.
-
-    Raises:
-        LogError: There is no log.
-    """
-    try:
-        return (log_dir / ID_FILE).read_text("ascii").strip()
-    except OSError as error:
-        msg = f"{str(log_dir)!r} is no log: it has no {ID_FILE!r}. Name the folder of one."
-        raise LogError(msg) from error

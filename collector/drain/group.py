@@ -1,13 +1,13 @@
-"""One set: the requests between two places of a log, and the rows that they become."""
+"""One set: the requests between two places of each log, and the rows that they become."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from exray.collector.decode import Received, RequestDecoder
-from exray.exporters.log import CorruptRecord, Cursor, LogItem, LogRecord
+from exray.collector.logs import ReceiverLog
+from exray.exporters.log import BEGINNING, CorruptRecord, Cursor, LogItem, LogRecord
 from exray.exporters.log_reader import LogReader
 from exray.lake.validate import check_set
 
@@ -22,48 +22,74 @@ SET_BYTES = 96 << 20
 logger = logging.getLogger(__name__)
 
 
+Ends = Mapping[str, Cursor]
+"""A place of each log, by its id."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Requests between two places of a log.
+    """Requests of all logs, each between two places of its own.
 
     Args:
-        end: The place behind them.
-        requests: Those that are whole.
+        ends: The places behind them; logs without any are left out.
+        requests: Those that are whole, numbered as they stand here.
+        origins: Log and sequence of each.
         damaged: What is no request any more.
         is_full: Whether they end because the set is full, so that more is there.
     """
 
-    end: Cursor
+    ends: Ends
     requests: Sequence[Received]
-    damaged: Sequence[CorruptRecord] = ()
+    origins: Sequence[tuple[ReceiverLog, int]] = ()
+    damaged: Sequence[tuple[ReceiverLog, CorruptRecord]] = ()
     is_full: bool = False
 
 
-def next_stretch(log: Path, begin: Cursor, end: Cursor | None = None) -> Stretch:
+def next_stretch(logs: Sequence[ReceiverLog], begins: Ends, plan: Ends | None = None) -> Stretch:
     """Return the requests of the next set.
 
     Args:
-        log: The log's folder.
-        begin: The place to begin.
-        end: Where to end, if that is known; else where the set is full, or the log ends.
+        logs: Where they are.
+        begins: The places to begin at.
+        plan: Where to end, if that is known; else where the set is full, or the logs end.
     """
-    reader = LogReader(log, begin)
+    ends: dict[str, Cursor] = dict(plan or {})
+    requests: list[Received] = []
+    origins: list[tuple[ReceiverLog, int]] = []
+    damaged: list[tuple[ReceiverLog, CorruptRecord]] = []
+    is_full = False
+    for log in logs:
+        begin = begins.get(log.log_id, BEGINNING)
+        end = plan.get(log.log_id, begin) if plan is not None else None
+        items, size = _items(log, begin, end, SET_BYTES // len(logs))
+        is_full = is_full or size >= SET_BYTES // len(logs)
+        if plan is None and items:
+            ends[log.log_id] = items[-1].end
+        for item in items:
+            if isinstance(item, LogRecord):
+                requests.append(_received(len(requests), item))
+                origins.append((log, item.sequence))
+            else:
+                damaged.append((log, item))
+    return Stretch(ends, requests, origins, damaged, is_full)
+
+
+def _items(
+    log: ReceiverLog, begin: Cursor, end: Cursor | None, most_bytes: int
+) -> tuple[list[LogItem], int]:
+    """Return what a log holds from one place to another, or until it is enough; and its size."""
     items: list[LogItem] = []
     size = 0
-    for item in reader:
+    if end == begin:
+        return items, size
+    for item in LogReader(log.folder, begin):
         if end is not None and _is_behind(item.end, end):
             break
         items.append(item)
         size += len(item.body) if isinstance(item, LogRecord) else len(item.content)
-        if item.end == end or (end is None and size >= SET_BYTES):
+        if item.end == end or (end is None and size >= most_bytes):
             break
-    reached = items[-1].end if items else begin
-    return Stretch(
-        reached if end is None else end,
-        [_received(item) for item in items if isinstance(item, LogRecord)],
-        [item for item in items if isinstance(item, CorruptRecord)],
-        is_full=size >= SET_BYTES,
-    )
+    return items, size
 
 
 def _is_behind(place: Cursor, end: Cursor) -> bool:
@@ -71,10 +97,8 @@ def _is_behind(place: Cursor, end: Cursor) -> bool:
     return (place.segment, place.offset) > (end.segment, end.offset)
 
 
-def _received(record: LogRecord) -> Received:
-    return Received(
-        record.sequence, record.signal, record.encoding, record.received_ns, record.body
-    )
+def _received(number: int, record: LogRecord) -> Received:
+    return Received(number, record.signal, record.encoding, record.received_ns, record.body)
 
 
 @dataclass(frozen=True, slots=True)

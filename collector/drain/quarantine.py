@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from exray.collector.decode import Received
+from exray.collector.logs import ReceiverLog
 from exray.exporters.log import CorruptRecord
 from exray.lake.storage import make_folder, sync_folder, write_synced
 
@@ -21,14 +22,14 @@ class Quarantine:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def keep_request(self, request: Received, problem: str) -> None:
+    def keep_request(self, log: ReceiverLog, sequence: int, request: Received, why: str) -> None:
         """Keep a request that cannot be read."""
-        name = f"{request.number}.{request.signal}.{request.encoding.name.lower()}"
-        self._keep(name, request.body, f"request {request.number} ({request.signal}): {problem}")
+        name = f"{log.label}{sequence}.{request.signal}.{request.encoding.name.lower()}"
+        self._keep(name, request.body, f"request {sequence} ({request.signal}): {why}")
 
-    def keep_damage(self, damage: CorruptRecord) -> None:
-        """Keep bytes of the log that are no record any more."""
-        name = f"{damage.end.segment}-{damage.end.offset}.damaged"
+    def keep_damage(self, log: ReceiverLog, damage: CorruptRecord) -> None:
+        """Keep bytes of a log that are no record any more."""
+        name = f"{log.label}{damage.end.segment}-{damage.end.offset}.damaged"
         self._keep(name, damage.content, damage.problem)
 
     def _keep(self, name: str, content: bytes, reason: str) -> None:

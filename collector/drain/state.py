@@ -2,9 +2,9 @@
 
 ::
 
-    log/drain/state.json        the place in the log, the set that is being written, known runs
-    log/drain/recent-<n>.keys   spans of set n, see `recent`
-    log/drain/quarantine/       what could not be read, and why
+    wal/drain/state.json        the place in each log, the set that is being written, known runs
+    wal/drain/recent-<n>.keys   spans of set n, see `recent`
+    wal/drain/quarantine/       what could not be read, and why
 
 A set is planned before any of it is written: after a crash the same requests become the same
 rows under the same name, and the lake takes each part once.
@@ -12,14 +12,15 @@ rows under the same name, and the lake takes each part once.
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from exray.exporters.log import BEGINNING, Cursor
+from exray.collector.logs import id_of, logs_of
+from exray.exporters.log import Cursor
 from exray.exporters.log_reader import read_cursor, write_cursor
 from exray.lake.storage import make_folder, sync_folder, write_synced
 
@@ -39,18 +40,25 @@ class DrainState:
     """How far a drain is.
 
     Args:
-        cursor: Everything before it is in the lake.
-        plan: End of the set that was begun, None where none was.
+        cursors: By the logs' ids: everything before these places is in the lake.
+        plan: Ends of the set that was begun, None where none was.
         runs: Ids, in hex, of runs that have a row in the lake, the latest last.
         windows: Sets whose spans are remembered.
         counts: Since the log was made: requests, spans, repeated spans and so on.
     """
 
-    cursor: Cursor = BEGINNING
-    plan: Cursor | None = None
+    cursors: dict[str, Cursor] = field(default_factory=dict[str, Cursor])
+    plan: dict[str, Cursor] | None = None
     runs: list[str] = field(default_factory=list[str])
     windows: list[int] = field(default_factory=list[int])
     counts: dict[str, int] = field(default_factory=dict[str, int])
+
+    def number_of(self, ends: Mapping[str, Cursor]) -> int:
+        """Return the number of the set that ends there: it ascends, for some cursor moves on.
+
+        That of a single log is the sequence of its last request.
+        """
+        return sum(cursor.sequence for cursor in (self.cursors | dict(ends)).values())
 
     def add_runs(self, run_ids: set[bytes]) -> None:
         """Remember runs, the oldest making way."""
@@ -62,13 +70,13 @@ class StateFolder:
     """The files of a drain.
 
     Args:
-        log: The log's folder.
+        wal: The folder of the logs.
         step: Called with the name of each step that is done; a test dies there.
     """
 
-    def __init__(self, log: Path, step: Callable[[str], None]) -> None:
-        self._log = log
-        self._folder = log / FOLDER
+    def __init__(self, wal: Path, step: Callable[[str], None]) -> None:
+        self._wal = wal
+        self._folder = wal / FOLDER
         self._step = step
         self.quarantine = self._folder / "quarantine"
         make_folder(self._folder)
@@ -77,9 +85,10 @@ class StateFolder:
         """Return what was saved last, or the state of a drain that begins."""
         try:
             stored = json.loads((self._folder / _STATE).read_bytes())
-            state = _state_from(stored)
+            state = _state_from(stored, id_of(self._wal))
         except (FileNotFoundError, ValueError, KeyError, TypeError):
-            state = DrainState(cursor=read_cursor(self._log))
+            logs = logs_of(self._wal)
+            state = DrainState({log.log_id: read_cursor(log.folder) for log in logs})
         recent = RecentSpans()
         for sequence in state.windows:
             keys = self._read_keys(sequence)
@@ -88,25 +97,31 @@ class StateFolder:
         self._sweep(state.windows)
         return state, recent
 
-    def save_plan(self, state: DrainState, end: Cursor) -> None:
-        """Keep on disk that the set up to *end* has been begun."""
-        state.plan = end
+    def save_plan(self, state: DrainState, ends: Mapping[str, Cursor]) -> None:
+        """Keep on disk that the set up to *ends* has been begun."""
+        state.plan = dict(ends)
         self._write(_STATE, _json(state))
         self._step("planned")
 
-    def finish(self, state: DrainState, end: Cursor, keys: Keys, recent: RecentSpans) -> None:
-        """Keep on disk that the set up to *end* is in the lake."""
-        self._write(_keys_name(end.sequence), keys.astype("<u8").tobytes())
+    def finish(
+        self, state: DrainState, ends: Mapping[str, Cursor], keys: Keys, recent: RecentSpans
+    ) -> None:
+        """Keep on disk that the set up to *ends* is in the lake."""
+        number = state.number_of(ends)
+        self._write(_keys_name(number), keys.astype("<u8").tobytes())
         self._step("remembered")
-        recent.add(end.sequence, keys)
+        recent.add(number, keys)
         before = set(state.windows)
-        state.cursor, state.plan, state.windows = end, None, recent.sequences
+        state.cursors, state.plan = state.cursors | dict(ends), None
+        state.windows = recent.sequences
         self._write(_STATE, _json(state))
         self._step("moved")
-        write_cursor(self._log, end)
+        for log in logs_of(self._wal):
+            if log.log_id in ends:
+                write_cursor(log.folder, ends[log.log_id])
         self._step("released")
-        for sequence in before - set(state.windows):
-            (self._folder / _keys_name(sequence)).unlink(missing_ok=True)
+        for number in before - set(state.windows):
+            (self._folder / _keys_name(number)).unlink(missing_ok=True)
 
     def _read_keys(self, sequence: int) -> Keys | None:
         try:
@@ -140,12 +155,21 @@ def _json(state: DrainState) -> bytes:
     return json.dumps(asdict(state), indent=1).encode()
 
 
-def _state_from(stored: dict[str, Any]) -> DrainState:
+def _state_from(stored: dict[str, Any], first_id: str) -> DrainState:
+    """Return a stored state; one of before there were several logs is of the first."""
+    if "cursor" in stored:
+        plan = stored["plan"]
+        stored["cursors"] = {first_id: stored["cursor"]}
+        stored["plan"] = None if plan is None else {first_id: plan}
     plan = stored["plan"]
     return DrainState(
-        cursor=Cursor(**stored["cursor"]),
-        plan=None if plan is None else Cursor(**plan),
+        cursors=_cursors(stored["cursors"]),
+        plan=None if plan is None else _cursors(plan),
         runs=[str(run) for run in stored["runs"]],
-        windows=[int(sequence) for sequence in stored["windows"]],
+        windows=[int(number) for number in stored["windows"]],
         counts={str(name): int(count) for name, count in stored["counts"].items()},
     )
+
+
+def _cursors(stored: dict[str, dict[str, int]]) -> dict[str, Cursor]:
+    return {str(log_id): Cursor(**place) for log_id, place in stored.items()}

@@ -1,7 +1,11 @@
+import json
+import shutil
 import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +15,11 @@ from exray.collector.decode import RequestDecoder
 from exray.collector.drain import DrainStatus, drain
 from exray.collector.drain import drain as drain_function
 from exray.collector.drain import group as group_module
-from exray.collector.drain.drain import Drain, writer_of
+from exray.collector.drain.drain import Drain
 from exray.collector.drain.state import FOLDER
+from exray.collector.logs import id_of, log_folder
 from exray.exporters.log import Encoding, segment_path, segments
-from exray.exporters.log_reader import CURSOR_FILE, read_cursor
+from exray.exporters.log_reader import CURSOR_FILE, LogReader, read_cursor
 from exray.exporters.log_writer import LogWriter
 from exray.lake import Lake
 from exray.queries.engine import connect
@@ -165,6 +170,102 @@ def test_without_its_state_a_drain_finds_what_is_in_the_lake(tmp_path: Path) -> 
     assert set(rows_of(tmp_path / "lake")["frames"].values()) == {1}
 
 
+# --- several logs ---------------------------------------------------------------------------
+
+
+def fill_both(wal: Path, first: Sequence[bytes], second: Sequence[bytes]) -> None:
+    """Append to the logs of two receivers of one collector."""
+    fill(wal, first)
+    fill(log_folder(wal, 1), second)
+
+
+def test_logs_of_all_receivers_are_moved_and_let_go(tmp_path: Path) -> None:
+    bodies = bodies_of([carried_frame(number) for number in range(5)])
+    fill_both(tmp_path / "log", bodies[:2], bodies[2:])
+
+    status = drain_all(tmp_path / "log", tmp_path / "lake").status
+
+    assert rows_of(tmp_path / "lake")["frames"].total() == 5
+    assert status.requests == 5
+    for number, requests in ((0, 2), (1, 3)):
+        assert read_cursor(log_folder(tmp_path / "log", number)).sequence == requests
+    assert len(Lake.open(tmp_path / "lake").files("frames")) == 1, "one set, one commit"
+
+
+def test_spans_sent_again_to_another_receiver_are_dropped(tmp_path: Path) -> None:
+    bodies = bodies_of([carried_frame(number) for number in range(3)])
+    fill_both(tmp_path / "log", bodies[:2], bodies[1:2])
+    drain_all(tmp_path / "log", tmp_path / "lake")
+    fill_both(tmp_path / "log", bodies[2:], bodies)
+
+    status = drain_all(tmp_path / "log", tmp_path / "lake").status
+
+    assert set(rows_of(tmp_path / "lake")["tensors"].values()) == {1}
+    assert (status.spans, status.repeated_spans) == (18, 24)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_killed_between_logs_each_span_arrives_once(tmp_path: Path, step: str) -> None:
+    bodies = bodies_of([two_model_frame(number) for number in range(4)])
+    fill_both(tmp_path / "log", [*bodies[:2], b"\xff"], [bodies[2], b"\xff"])
+
+    killed = kill_at(tmp_path, step)
+    fill_both(tmp_path / "log", [bodies[2]], bodies[3:])
+
+    status = drain_all(tmp_path / "log", tmp_path / "lake").status
+
+    assert killed == -signal.SIGKILL
+    assert rows_of(tmp_path / "lake")["frames"].total() == 4
+    assert set(rows_of(tmp_path / "lake")["tensors"].values()) == {1}
+    assert status.quarantined == len(quarantined(tmp_path / "log")) == 2
+
+
+def test_a_log_that_is_new_begins_at_its_beginning(tmp_path: Path) -> None:
+    """Its folder was there before, with another log in it."""
+    bodies = bodies_of([carried_frame(number) for number in range(4)])
+    fill_both(tmp_path / "log", bodies[:1], bodies[1:3])
+    drain_all(tmp_path / "log", tmp_path / "lake")
+    shutil.rmtree(log_folder(tmp_path / "log", 1))
+    fill(log_folder(tmp_path / "log", 1), bodies[3:])
+
+    drain_all(tmp_path / "log", tmp_path / "lake")
+
+    assert rows_of(tmp_path / "lake")["frames"].total() == 4
+
+
+@pytest.mark.parametrize("is_planned", [False, True])
+def test_state_from_before_there_were_several_logs_is_gone_on_with(
+    tmp_path: Path, is_planned: bool
+) -> None:
+    bodies = bodies_of([carried_frame(number) for number in range(4)])
+    fill(tmp_path / "log", bodies[:2])
+    drain_all(tmp_path / "log", tmp_path / "lake")
+    file = tmp_path / "log" / FOLDER / "state.json"
+    state = json.loads(file.read_bytes())
+    [state["cursor"]] = state.pop("cursors").values()
+    fill_both(tmp_path / "log", bodies[1:3], bodies[3:])
+    if is_planned:
+        state["plan"] = asdict([item.end for item in LogReader(tmp_path / "log")][-1])
+    file.write_text(json.dumps(state))
+
+    status = drain_all(tmp_path / "log", tmp_path / "lake").status
+
+    assert rows_of(tmp_path / "lake")["frames"].total() == 4
+    assert (status.requests, status.repeated_spans) == (5, 6)
+
+
+def test_no_log_waits_for_a_full_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group_module, "SET_BYTES", 20_000)
+    bodies = bodies_of([carried_frame(number) for number in range(9)])
+    fill_both(tmp_path / "log", bodies[:8], bodies[8:])
+    loop = Drain(tmp_path / "log", Lake.open_or_create(tmp_path / "lake"))
+
+    assert loop.move_one()
+
+    assert read_cursor(log_folder(tmp_path / "log", 1)).sequence == 1
+    assert read_cursor(tmp_path / "log").sequence < 8
+
+
 # --- what cannot be read --------------------------------------------------------------------
 
 
@@ -278,7 +379,7 @@ def test_a_lake_that_fails_is_tried_again_and_the_log_kept(
 
 def test_a_folder_without_a_log_is_an_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(LogError, match=r"is no log"):
-        writer_of(tmp_path)
+        id_of(tmp_path)
     assert not [*tmp_path.iterdir()]
     with pytest.raises(LogError):
         Drain(tmp_path, Lake.open_or_create(tmp_path / "lake"))
