@@ -2,11 +2,13 @@
 
 Frames of 66 layers, as exray's exporter sends them, in requests of one frame and of fifteen:
 
-1. receive: h2load (Debian: nghttp2-client) sends a request over and over again by gRPC, on
-   four connections, four requests at once on each, to the collector, which answers when a
-   request is on disk, and to Rotel (pip install rotel), which throws it away. Spans a second
-   as the client has them answered, and CPU time of the server alone. h2load takes little of
-   the machine and does not look at gRPC's status, so what was answered is counted in the log.
+1. receive: h2load (Debian: nghttp2-client) sends a request over and over again, sixteen at
+   once, to the collector with all its receivers, which answers when a request is on disk, and
+   to Rotel (pip install rotel), which throws it away. To Rotel by gRPC; to the collector by
+   gRPC (four connections, four requests at once on each, as to Rotel) and by HTTP (sixteen
+   connections). Spans a second as the client has them answered, and CPU time of the server
+   alone. h2load takes little of the machine and does not look at gRPC's status, so what was
+   answered is counted in the logs. The better of the two is what is wanted to be thrice Rotel.
 2. wait: how long an answer takes at half of the collector's highest rate.
 3. decode: requests into typed columns, against protobuf's parser and a loop in Python.
 4. drain: from the log to sorted, committed Parquet, decoding in it; CPU time of the whole
@@ -17,7 +19,6 @@ Client and server share the machine's cores. Look at the ratios.
 
 import argparse
 import importlib.util
-import os
 import re
 import shutil
 import socket
@@ -26,26 +27,31 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import grpc
+import psutil
 from emit import make_frame, make_run, make_sites
 from rich.console import Console
 from rich.table import Table
 
 from exray.collector.decode import Body, TraceDecoder
 from exray.collector.drain.drain import Drain
+from exray.collector.logs import logs_of
 from exray.exporters.log import Encoding, count_records, segment_path, segments
+from exray.exporters.log_packing import pack
 from exray.exporters.log_writer import LogWriter
 from exray.exporters.otlp_requests import RequestEncoder
 from exray.lake import Lake
 
+PATH, PROTOBUF = "/v1/traces", "application/x-protobuf"
 METHOD = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
-CONNECTIONS, AT_ONCE = 4, 4
 QUEUED = 64
 """Most requests at once on a connection where they are sent at a steady rate."""
 SPANS_OF_FRAME = 69
@@ -56,16 +62,35 @@ DRAINED_FRAMES = 1200
 """A tenth is drained before the clock starts: the first set makes the lake's tables."""
 
 SERVE = """
-import sys, time
+import sys
 from pathlib import Path
-from exray.collector.service import Collector
+from exray.collector.receivers import Receivers
 from exray.collector.settings import Settings
-collector = Collector(Settings(wal=Path(sys.argv[1]), grpc=sys.argv[2], http="none"))
-collector.start()
-print("ready", flush=True)
+wal, grpc, http = sys.argv[1:]
+receivers = Receivers(Settings(wal=Path(wal), grpc=grpc, http=http), lambda step: None)
+receivers.start()
+print(receivers.count, flush=True)
 sys.stdin.read()
-collector.stop()
+receivers.stop()
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that listens.
+
+    Args:
+        pid: Its process; the others are its children.
+        grpc: Its address for gRPC.
+        http: That for HTTP.
+    """
+
+    pid: int
+    grpc: str
+    http: str
+
+
+Transport = Literal["gRPC", "HTTP"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,25 +127,31 @@ def measure(
 ) -> None:
     """Add the figures for requests of a size; both sides take their turns in each round."""
     spans = frames * SPANS_OF_FRAME
-    ours, theirs = list[Sent](), list[Sent]()
-    waits_ms: list[float] = []
+    theirs = list[Sent]()
+    ours: dict[Transport, list[Sent]] = {"gRPC": [], "HTTP": []}
+    waits_ms: dict[Transport, list[float]] = {"gRPC": [], "HTTP": []}
     for _ in range(rounds):
-        with serve_rotel() as (address, pid):
-            theirs.append(send(address, pid, bodies[0], spans, seconds))
-        with serve_exray() as (address, pid):
-            ours.append(send(address, pid, bodies[0], spans, seconds))
-            waits_ms += wait_at(address, bodies[0], ours[-1].spans_per_s / spans / 2, seconds)
-    mine = statistics.median(sent.spans_per_s for sent in ours)
+        with serve_rotel() as server:
+            theirs.append(send(server, "gRPC", bodies[0], spans, seconds))
+        for transport, sent in ours.items():
+            with serve_exray() as server:
+                sent.append(send(server, transport, bodies[0], spans, seconds))
+                half = sent[-1].spans_per_s / spans / 2
+                waits_ms[transport] += load(server, transport, bodies[0], seconds, half)[2]
     other = statistics.median(sent.spans_per_s for sent in theirs)
     rotel_us = statistics.median(sent.cpu_us for sent in theirs)
-    server_us = statistics.median(sent.cpu_us for sent in ours)
     name = str(frames)
-    row(table, name, "acknowledged spans/s, Rotel", mine, other, LIMITS["receive"])
-    row(table, name, "received spans/CPU s, Rotel", 1e6 / server_us, 1e6 / rotel_us, None)
-    p99 = statistics.quantiles(waits_ms, n=100)[98]
-    table.add_row(
-        name, "p99 of an answer at half rate, ms", f"{p99:.1f}", "", "", f"< {LIMIT_P99_MS:g}"
-    )
+    rates = {t: statistics.median(one.spans_per_s for one in sent) for t, sent in ours.items()}
+    best = max(rates.values())
+    for transport, mine in rates.items():
+        limit = LIMITS["receive"] if mine == best else None
+        row(table, name, f"acknowledged spans/s by {transport}, Rotel by gRPC", mine, other, limit)
+        server_us = statistics.median(one.cpu_us for one in ours[transport])
+        what = f"received spans/CPU s by {transport}, Rotel by gRPC"
+        row(table, name, what, 1e6 / server_us, 1e6 / rotel_us, None)
+        p99 = f"{statistics.quantiles(waits_ms[transport], n=100)[98]:.1f}"
+        what = f"p99 of an answer by {transport} at half rate, ms"
+        table.add_row(name, what, p99, "", "", f"< {LIMIT_P99_MS:g}")
     fast, slow = decode_rates(bodies, spans, rounds)
     row(table, name, "decoded spans/CPU s, protobuf and a loop", fast, slow, LIMITS["decode"])
     log = make_bodies(frames, DRAINED_FRAMES // frames)
@@ -152,34 +183,36 @@ def make_bodies(frames: int, count: int) -> list[bytes]:
 
 
 @contextmanager
-def serve_exray() -> Generator[tuple[str, int]]:
-    """Run the receivers and their log in a process of their own."""
-    address = f"127.0.0.1:{free_port()}"
+def serve_exray() -> Generator[Server]:
+    """Run the receivers and their logs in processes of their own."""
+    grpc_address, http_address = (f"127.0.0.1:{free_port()}" for _ in range(2))
     with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder, "log")
+        wal = Path(folder, "wal")
         process = subprocess.Popen(
-            [sys.executable, "-c", SERVE, str(log), address],
+            [sys.executable, "-c", SERVE, str(wal), grpc_address, http_address],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
         assert process.stdout is not None and process.stdin is not None
         process.stdout.readline()
+        server = Server(process.pid, grpc_address, http_address)
         try:
-            yield address, process.pid
+            yield server
         finally:
             process.stdin.close()
             process.wait(30)
-        stored = sum(count_records(segment_path(log, segment)) for segment in segments(log))
-        if stored < answered[address]:
-            raise SystemExit(f"{answered[address]} requests were answered, {stored} are on disk")
+        logs = [log.folder for log in logs_of(wal)]
+        stored = sum(count_records(segment_path(at, one)) for at in logs for one in segments(at))
+        if stored < answered[server]:
+            raise SystemExit(f"{answered[server]} requests were answered, {stored} are on disk")
 
 
-answered: Counter[str] = Counter()
-"""Requests by the address that answered them."""
+answered: Counter[Server] = Counter()
+"""Requests by the server that answered them."""
 
 
 @contextmanager
-def serve_rotel() -> Generator[tuple[str, int]]:
+def serve_rotel() -> Generator[Server]:
     """Run Rotel, which receives and forgets."""
     found = importlib.util.find_spec("rotel")
     if found is None or found.origin is None:
@@ -191,7 +224,7 @@ def serve_rotel() -> Generator[tuple[str, int]]:
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_for(address)
-        yield address, process.pid
+        yield Server(process.pid, address, "")
     finally:
         process.terminate()
         process.wait(30)
@@ -216,41 +249,46 @@ def wait_for(address: str) -> None:
     raise SystemExit(f"nothing listens at {address} after 20 s")
 
 
-def cpu_s(pid: int) -> float:
-    """Return the CPU time of a process, threads included."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def cpu_s(server: Server) -> float:
+    """Return the CPU time of a server, all its processes and threads."""
+    first = psutil.Process(server.pid)
+    times = [process.cpu_times() for process in (first, *first.children())]
+    return sum(each.user + each.system for each in times)
 
 
 # --- clients ------------------------------------------------------------------------------
 
 
-def send(address: str, pid: int, body: bytes, spans: int, seconds: float) -> Sent:
+def send(server: Server, transport: Transport, body: bytes, spans: int, seconds: float) -> Sent:
     """Send as fast as answers come."""
-    check_answer(address, body)
-    load(address, body, 0.5)
-    before_s = cpu_s(pid)
-    done, took_s, _ = load(address, body, seconds)
-    cpu_us = (cpu_s(pid) - before_s) / max(done * spans, 1) * 1e6
-    check_answer(address, body)
+    check_answer(server, transport, body)
+    load(server, transport, body, 0.5)
+    before_s = cpu_s(server)
+    done, took_s, _ = load(server, transport, body, seconds)
+    cpu_us = (cpu_s(server) - before_s) / max(done * spans, 1) * 1e6
+    check_answer(server, transport, body)
     return Sent(done * spans / took_s, cpu_us)
 
 
-def wait_at(address: str, body: bytes, requests_per_s: float, seconds: float) -> list[float]:
-    """Send at a steady rate; return how long each answer took, in ms."""
-    _, _, waits_ms = load(address, body, seconds, requests_per_s)
-    return waits_ms
-
-
-def check_answer(address: str, body: bytes) -> None:
-    """Send one request by gRPC's own client, which must be told that it is taken."""
-    with grpc.insecure_channel(address) as channel:
-        channel.unary_unary(METHOD)(body, timeout=30)
-    answered[address] += 1
+def check_answer(server: Server, transport: Transport, body: bytes) -> None:
+    """Send one request by another client, which must be told that it is taken."""
+    if transport == "gRPC":
+        with grpc.insecure_channel(server.grpc) as channel:
+            channel.unary_unary(METHOD)(body, timeout=30)
+    else:
+        headers = {"content-type": PROTOBUF}
+        request = urllib.request.Request(f"http://{server.http}{PATH}", body, headers)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            assert answer.status == 200
+    answered[server] += 1
 
 
 def load(
-    address: str, body: bytes, seconds: float, requests_per_s: float | None = None
+    server: Server,
+    transport: Transport,
+    body: bytes,
+    seconds: float,
+    requests_per_s: float | None = None,
 ) -> tuple[int, float, list[float]]:
     """Let h2load send over all connections for a while.
 
@@ -262,13 +300,20 @@ def load(
         raise SystemExit("h2load is not installed; Debian has it in nghttp2-client")
     with tempfile.TemporaryDirectory() as folder:
         message, log = Path(folder, "message"), Path(folder, "log")
-        message.write_bytes(b"\0" + len(body).to_bytes(4, "big") + body)
-        command = [tool, "-D", f"{seconds * 1e3:.0f}ms", "-c", str(CONNECTIONS), "-t", "1"]
-        command += ["-m", str(AT_ONCE if requests_per_s is None else QUEUED)]
+        command = [tool, "-D", f"{seconds * 1e3:.0f}ms", "-t", "1", "-d", str(message)]
+        command += ["--log-file", str(log)]
+        if transport == "gRPC":
+            connections, at_once = 4, 4 if requests_per_s is None else QUEUED
+            message.write_bytes(b"\0" + len(body).to_bytes(4, "big") + body)
+            command += ["-H", "content-type: application/grpc", "-H", "te: trailers"]
+            command.append(f"http://{server.grpc}{METHOD}")
+        else:
+            connections, at_once = 16, 1
+            message.write_bytes(body)
+            command += ["--h1", "-H", f"content-type: {PROTOBUF}", f"http://{server.http}{PATH}"]
+        command[1:1] = ["-c", str(connections), "-m", str(at_once)]
         if requests_per_s is not None:
-            command += ["--rps", f"{requests_per_s / CONNECTIONS:.3f}"]
-        command += ["-H", "content-type: application/grpc", "-H", "te: trailers"]
-        command += ["-d", str(message), "--log-file", str(log), f"http://{address}{METHOD}"]
+            command[1:1] = ["--rps", f"{requests_per_s / connections:.3f}"]
         began_s = time.monotonic()
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         took_s = time.monotonic() - began_s
@@ -276,7 +321,7 @@ def load(
     counts = re.search(r"(\d+) done, (\d+) succeeded, (\d+) failed, (\d+) errored", done.stdout)
     if counts is None or int(counts[3]) or int(counts[4]):
         raise SystemExit(f"requests failed:\n{done.stdout}")
-    answered[address] += int(counts[2])
+    answered[server] += int(counts[2])
     return int(counts[2]), took_s, waits_ms
 
 
@@ -305,7 +350,8 @@ def drain_rate(bodies: Sequence[bytes], spans: int) -> float:
         first = len(bodies) // 10
         for some in (bodies[:first], bodies[first:]):
             for body in some:
-                writer.append("traces", Encoding.PROTOBUF, body, time.time_ns())
+                packing, stored = pack(body)  # as the collector does
+                writer.append("traces", Encoding.PROTOBUF, stored, time.time_ns(), packing)
             writer.sync()
             before_s = time.process_time()
             while loop.move_one():

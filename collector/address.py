@@ -2,9 +2,13 @@
 
 import ipaddress
 import socket
+import sys
 from dataclasses import dataclass
 
 from exray.schema.errors import UsageError
+
+BACKLOG = 1024
+"""Connections that may wait to be accepted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +51,44 @@ def parse_address(text: str, option: str) -> Address:
     return Address(host, int(port))
 
 
-def listen(address: Address, option: str) -> socket.socket:
-    """Return a socket bound to *address*.
+def may_share() -> bool:
+    """Tell whether several processes can listen at one address, and all get their part."""
+    return sys.platform == "linux" and hasattr(socket, "SO_REUSEPORT")
+
+
+def reserve(address: Address, option: str) -> tuple[socket.socket, Address]:
+    """Take an address that several processes of one collector will listen at.
+
+    Returns:
+        A socket that holds it and does not listen, and the address with its port: nobody
+        else may listen there, but for who says that it shares.
 
     Raises:
         UsageError: It is taken, or not one of this machine's.
     """
+    held = _bound(address, option)
+    # Not before it is bound: two collectors on one port would take each other's requests.
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    return held, Address(address.host, int(held.getsockname()[1]))
+
+
+def listen(address: Address, option: str, *, is_shared: bool = False) -> socket.socket:
+    """Return a socket that listens at *address*.
+
+    Args:
+        address: Where.
+        option: What named it.
+        is_shared: Whether other processes that say so listen there too.
+
+    Raises:
+        UsageError: It is taken, or not one of this machine's.
+    """
+    bound = _bound(address, option, is_shared=is_shared)
+    bound.listen(BACKLOG)
+    return bound
+
+
+def _bound(address: Address, option: str, *, is_shared: bool = False) -> socket.socket:
     try:
         family, kind, protocol, _, where = socket.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM
@@ -60,8 +96,9 @@ def listen(address: Address, option: str) -> socket.socket:
         bound = socket.socket(family, kind, protocol)
         try:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if is_shared:
+                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             bound.bind(where)
-            bound.listen(1024)
         except OSError:
             bound.close()
             raise

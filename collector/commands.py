@@ -72,6 +72,12 @@ def collect(
         int | None,
         typer.Option(help="Most that the log may hold.", metavar="BYTES", show_default="4 GiB"),
     ] = None,
+    receivers: Annotated[
+        int | None,
+        typer.Option(
+            help="Processes that take requests.", metavar="N", show_default="a core each, up to 4"
+        ),
+    ] = None,
     log_format: Annotated[
         str | None,
         typer.Option(help="Form of what goes to stderr.", metavar="text|json", show_default="text"),
@@ -104,6 +110,7 @@ def collect(
         "insecure": insecure or None,
         "when_full": when_full,
         "max_log_bytes": max_log_bytes,
+        "receivers": receivers,
         "log_format": log_format,
     }
     serve(load_settings(config, options), lambda text: typer.echo(text, err=True))

@@ -1,6 +1,7 @@
 """A request on its way to disk, and how whoever brought it learns that it is there."""
 
 import asyncio
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from exray.exporters.log_packing import Packing
 from exray.exporters.otlp_settings import Signal
 
 from .reply import RefusedError
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, eq=False)
@@ -62,27 +65,39 @@ class ThreadWait:
 
 
 class LoopWait:
-    """Holds tasks of an event loop; those of one group go on with one call across threads."""
+    """Goes on in an event loop; for all of one group with one call across threads."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._done: deque[asyncio.Future[None]] = deque()
+        self._done: deque[Callable[[], object]] = deque()
         self._is_called = False
 
-    def new(self) -> "tuple[asyncio.Future[None], Callable[[Entry], None]]":
+    def then(self, go_on: Callable[[], object]) -> Callable[[Entry], None]:
+        """Return an `Entry.on_done` that has *go_on* called in the loop."""
+
+        def add(_: Entry) -> None:
+            self._done.append(go_on)
+            if not self._is_called:
+                self._is_called = True
+                self._loop.call_soon_threadsafe(self._go_on)
+
+        return add
+
+    def future(self) -> "tuple[asyncio.Future[None], Callable[[Entry], None]]":
         """Return what a task awaits, and the `Entry.on_done` that ends it."""
         future: asyncio.Future[None] = self._loop.create_future()
-        return future, lambda entry: self._add(future)
 
-    def _add(self, future: "asyncio.Future[None]") -> None:
-        self._done.append(future)
-        if not self._is_called:
-            self._is_called = True
-            self._loop.call_soon_threadsafe(self._resolve)
+        def end() -> None:
+            if not future.done():  # its task may have been cancelled
+                future.set_result(None)
 
-    def _resolve(self) -> None:
+        return future, self.then(end)
+
+    def _go_on(self) -> None:
         self._is_called = False  # before the first is taken: what comes now calls again
         while self._done:
-            future = self._done.popleft()
-            if not future.done():  # its client may have gone
-                future.set_result(None)
+            go_on = self._done.popleft()
+            try:
+                go_on()
+            except Exception:  # the others of the group have to go on
+                logger.exception("an answer could not be given")

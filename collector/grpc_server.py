@@ -49,13 +49,21 @@ class GrpcServer:
         tokens: Who may send.
         tls: Certificates, None for plain text.
         threads: Requests at once.
+        is_shared: Whether other processes listen there too.
 
     Raises:
         UsageError: The address cannot be had.
     """
 
     def __init__(
-        self, address: Address, intake: Intake, tokens: Tokens, tls: Tls | None, threads: int
+        self,
+        address: Address,
+        intake: Intake,
+        tokens: Tokens,
+        tls: Tls | None,
+        threads: int,
+        *,
+        is_shared: bool = False,
     ) -> None:
         self._pool = ThreadPoolExecutor(threads, "exray-grpc")
         self._server = grpc.server(
@@ -70,7 +78,7 @@ class GrpcServer:
                 ("grpc.max_concurrent_streams", STREAMS),
                 ("grpc.http2.max_frame_size", FRAME_BYTES),
                 # Two collectors on one port would take each other's requests.
-                ("grpc.so_reuseport", 0),
+                ("grpc.so_reuseport", int(is_shared)),
                 ("grpc.keepalive_permit_without_calls", 1),
                 ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
             ],

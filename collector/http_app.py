@@ -4,12 +4,12 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from typing import Any
 
 from exray.exporters.otlp_settings import Signal
 
 from .entry import LoopWait
+from .figures import Figures
 from .intake import Arrival, Intake
 from .limits import Reservation
 from .measures import CONTENT_TYPE
@@ -51,19 +51,6 @@ _PLAIN_CODES = {404: 5, 405: 12, 408: 4, 415: 3}
 INVALID_ARGUMENT."""
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
-    """What the probes of an orchestrator are told.
-
-    Args:
-        is_alive: Whether the process does its work; it is restarted otherwise.
-        is_ready: Whether requests are taken now.
-    """
-
-    is_alive: Callable[[], bool]
-    is_ready: Callable[[], bool]
-
-
 class _ClientGoneError(Exception):
     """The client has gone."""
 
@@ -74,17 +61,22 @@ class HttpApp:
     Args:
         intake: Takes requests.
         tokens: Who may send.
-        health: For the probes.
+        figures: For the probes.
         pool: Where the work of a request is done.
         body_timeout_s: Longest time between two parts of a body.
     """
 
     def __init__(
-        self, intake: Intake, tokens: Tokens, health: Health, pool: Executor, body_timeout_s: float
+        self,
+        intake: Intake,
+        tokens: Tokens,
+        figures: Figures,
+        pool: Executor,
+        body_timeout_s: float,
     ) -> None:
         self._intake = intake
         self._tokens = tokens
-        self._health = health
+        self._figures = figures
         self._pool = pool
         self._body_timeout_s = body_timeout_s
         self._waits: LoopWait | None = None
@@ -113,13 +105,13 @@ class HttpApp:
         elif scope["method"] not in ("GET", "HEAD"):
             await answer.problem(405, "expected GET", {"allow": "GET, HEAD"})
         elif path == "/healthz":
-            await answer.word(self._health.is_alive())
+            await answer.word(self._figures.is_alive())
         elif path == "/readyz":
-            await answer.word(self._health.is_ready())
+            await answer.word(self._figures.is_ready())
         elif not self._tokens.admits(headers.get("authorization")):
             await answer.refusal("traces", _NO_TOKEN)
         else:
-            await answer.send(200, self._intake.measures.text(), CONTENT_TYPE)
+            await answer.send(200, self._figures.text(), CONTENT_TYPE)
 
     async def _post(
         self,
@@ -205,13 +197,14 @@ class HttpApp:
         )
         left_s = self._body_timeout_s
         while True:
+            left_s -= pause_s() if pause_s is not None else 0.0
             try:
                 async with asyncio.timeout(left_s):
                     return await receive()
             except TimeoutError:
                 # Parts may have come, and wait until there are enough of them.
-                left_s = self._body_timeout_s - pause_s() if pause_s is not None else 0.0
-                if left_s <= 0:
+                left_s = self._body_timeout_s
+                if pause_s is None or pause_s() >= left_s:
                     raise
 
 
@@ -280,6 +273,15 @@ class _Answer:
         encoded = [(name.encode(), value.encode("latin-1")) for name, value in named.items()]
         await self._send({"type": "http.response.start", "status": code, "headers": encoded})
         await self._send({"type": "http.response.body", "body": body})
+
+
+def answering(signal: Signal, reply: Reply) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
+    """Return an application that has but this to say, to a request of plain protobuf."""
+
+    async def answer(_: Scope, __: Receive, send: Send) -> None:
+        await _Answer(send, PROTOBUF).reply(signal, reply)
+
+    return answer
 
 
 def _headers(scope: Scope) -> dict[str, str]:

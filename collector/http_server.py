@@ -1,14 +1,16 @@
 """The HTTP application behind uvicorn, in a thread of its own."""
 
-import asyncio
 import socket
 import threading
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import Any, TypeAlias, cast
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from .http_app import PAUSE_KEY, HttpApp
+from .http_app import PATHS, PAUSE_KEY, PROTOBUF, HttpApp, answering
+from .http_quick import QuickPath
+from .reply import Outcome, Reply
 from .tls import Tls
 
 IDLE_TIMEOUT_S = 30
@@ -21,56 +23,64 @@ PART_BYTES, PARTS = 256 * 1024, 256
 """What is gathered of a body before the application is woken for it: bytes, and pieces, which
 take memory each."""
 
+LOOK_S = 1.0
+"""Least time between two looks at a connection that something is waited for."""
+
+_TAKEN = b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\ncontent-length: 0\r\n\r\n" % PROTOBUF.encode()
+"""What nearly all requests are answered."""
+
+_Held: TypeAlias = tuple[Any, Any]
+"""A request whose application has not been started, and that application."""
+
 
 class _Protocol(HttpToolsProtocol):
-    """Brings a body in few large parts, and does not wait for ever for a request's head.
+    """Gathers a body before the application is woken, and does not wait for ever for a head.
 
     uvicorn wakes the application for each part that the network brings and stops reading
     after 64 KiB, which takes longer than all the rest of a request of 100 KiB.
     """
 
+    quick: QuickPath
     part_bytes = PART_BYTES
-    _head_timer: asyncio.TimerHandle | None = None
-    _is_in_head = False
-    _head_bytes = 0
+    body_timeout_s = 30.0
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self._parts: list[bytes] = []
         self._gathered_bytes = 0
-        self._part_at_s = 0.0
-        self._await_head()
+        self._heard_at_s = self.loop.time()
+        self._is_in_head, self._head_bytes = True, 0
+        self._held: _Held | None = None
+        self._watch = self.loop.call_later(min(self.body_timeout_s, IDLE_TIMEOUT_S), self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._end_head()
+        self._watch.cancel()
+        held, self._held = self._held, None
         super().connection_lost(exc)
+        if held is not None:
+            super()._start_asgi_task(*held)  # it finds that its client has gone
 
     def data_received(self, data: bytes) -> None:
         was_in_head = self._is_in_head
         super().data_received(data)
         # The parser keeps what it has of a header: one without an end must not fill memory.
         if was_in_head and self._is_in_head:
-            self._count_head(len(data))
+            self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES and not self.transport.is_closing():
                 self.send_400_response("The head of the request is too large.")
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._is_in_head, self._head_bytes = True, 0
+        self._heard_at_s = self.loop.time()
         self._parts, self._gathered_bytes = [], 0
-        if self._head_timer is None:
-            self._await_head()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        super().on_header(name, value)
-        self._count_head(len(name) + len(value))
-        if self._head_bytes > HEAD_BYTES:
-            msg = "the head is too large"
-            raise ValueError(msg)  # httptools makes a parser's error of it, uvicorn a 400
 
     def on_headers_complete(self) -> None:
-        self._end_head()
-        self._part_at_s = self.loop.time()
+        if sum(len(name) + len(value) for name, value in self.headers) > HEAD_BYTES:
+            msg = "the head is too large"
+            raise ValueError(msg)  # httptools makes a parser's error of it, uvicorn a 400
+        self._is_in_head = False
+        self._heard_at_s = self.loop.time()
         self.scope["extensions"] = {PAUSE_KEY: {"pause_s": self._pause_s}}
         super().on_headers_complete()
 
@@ -79,38 +89,104 @@ class _Protocol(HttpToolsProtocol):
             return
         self._parts.append(body)
         self._gathered_bytes += len(body)
-        self._part_at_s = self.loop.time()
+        self._heard_at_s = self.loop.time()
         if self._gathered_bytes >= self.part_bytes or len(self._parts) >= PARTS:
             self._hand_over()
+            self._release()
             self.flow.pause_reading()  # until the application asks for more
             self.cycle.message_event.set()
 
     def on_message_complete(self) -> None:
-        if not self.cycle.response_complete:
+        cycle: Any = self.cycle
+        held = self._held
+        if held is not None and self._take_quickly(held[0]):
+            self._held = None
+            cycle.more_body = False
+            return
+        if not cycle.response_complete:
             self._hand_over()
         super().on_message_complete()
+        self._release()
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        """Start the application when there is something for it to do."""
+        if app is cast("Any", self).app and cycle.more_body and not self.expect_100_continue:
+            self._held = cycle, app
+        else:
+            super()._start_asgi_task(cycle, app)
+
+    def _release(self) -> None:
+        held, self._held = self._held, None
+        if held is not None:
+            super()._start_asgi_task(*held)
 
     def _hand_over(self) -> None:
-        gathered: Any = b"".join(self._parts)
-        self._parts, self._gathered_bytes = [], 0
+        gathered: Any = self._gathered()
         cycle: Any = self.cycle
         cycle.body = cycle.body + gathered if cycle.body else gathered
 
+    def _gathered(self) -> bytes:
+        gathered = b"".join(self._parts)
+        self._parts, self._gathered_bytes = [], 0
+        return gathered
+
+    def _take_quickly(self, cycle: Any) -> bool:
+        """Tell whether the request that has come is on its way to disk, to be answered then."""
+        scope = self.scope
+        if scope["method"] != "POST":
+            return False
+        gathered = self._gathered()
+        taken = self.quick.take(
+            scope["path"], self.headers, gathered, lambda reply: self._answer(cycle, reply)
+        )
+        if not taken:
+            self._parts, self._gathered_bytes = [gathered], len(gathered)
+        return taken
+
+    def _answer(self, cycle: Any, reply: Reply) -> None:
+        if cycle.disconnected or self.transport.is_closing():
+            return
+        if reply.outcome is Outcome.TAKEN and not reply.message and cycle.keep_alive:
+            self.transport.write(_TAKEN)
+            cycle.response_complete = True
+            self.on_response_complete()
+        else:
+            refusal: Any = answering(PATHS[cycle.scope["path"]], reply)
+            super()._start_asgi_task(cycle, refusal)
+
     def _pause_s(self) -> float:
-        """Return how long nothing of the body has come."""
-        return self.loop.time() - self._part_at_s
+        """Return how long nothing of the request has come."""
+        return self.loop.time() - self._heard_at_s
 
-    def _count_head(self, size_bytes: int) -> None:
-        self._head_bytes += size_bytes
+    def _look(self) -> None:
+        """Give up a head that does not come; wake the application for a body that does not."""
+        if self.transport.is_closing():
+            return
+        limit_s = self.body_timeout_s if self._held is not None else IDLE_TIMEOUT_S
+        if self._pause_s() >= limit_s:
+            if self._held is not None:
+                self._hand_over()
+                self._release()  # which sees how long nothing came, and says so
+            elif self._is_in_head:
+                self.transport.close()
+                return
+        left_s = min(self.body_timeout_s, IDLE_TIMEOUT_S) - self._pause_s()
+        self._watch = self.loop.call_later(max(left_s, LOOK_S), self._look)
 
-    def _await_head(self) -> None:
-        self._head_timer = self.loop.call_later(IDLE_TIMEOUT_S, self.transport.close)
 
-    def _end_head(self) -> None:
-        self._is_in_head = False
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+@dataclass(frozen=True, slots=True)
+class HttpLimits:
+    """What a client may ask of the server.
+
+    Args:
+        connections: Most at once; the others are answered 503.
+        body_bytes: Of a request.
+        body_timeout_s: Longest time between two parts of a body.
+    """
+
+    connections: int
+    body_bytes: int
+    body_timeout_s: float
 
 
 class HttpServer:
@@ -118,33 +194,38 @@ class HttpServer:
 
     Args:
         app: The application.
+        quick: Takes what need not come to it.
         bound: Where it listens; closed with the server.
         tls: Certificates, None for plain text.
-        connections: Most at once; the others are answered 503.
-        most_bytes: Of a body.
+        limits: Of connections and bodies.
     """
 
     def __init__(
         self,
         app: HttpApp,
+        quick: QuickPath,
         bound: socket.socket,
         tls: Tls | None,
-        connections: int,
-        most_bytes: int,
+        limits: HttpLimits,
     ) -> None:
         self._socket = bound
+        own = {
+            "quick": quick,
+            # A body beyond the limit is refused before its end, be the limit ever so small.
+            "part_bytes": min(PART_BYTES, limits.body_bytes),
+            "body_timeout_s": limits.body_timeout_s,
+        }
         self._server = uvicorn.Server(
             uvicorn.Config(
                 cast("Any", app),
-                # A body beyond the limit is refused before its end, be the limit ever so small.
-                http=type("_Bounded", (_Protocol,), {"part_bytes": min(PART_BYTES, most_bytes)}),
+                http=type("_Configured", (_Protocol,), own),
                 ws="none",
                 lifespan="off",
                 log_config=None,
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
-                limit_concurrency=connections,
+                limit_concurrency=limits.connections,
                 timeout_keep_alive=IDLE_TIMEOUT_S,
                 timeout_graceful_shutdown=10,
                 ssl_certfile=tls.certificate if tls else None,

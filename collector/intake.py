@@ -18,6 +18,7 @@ from .measures import Measures
 from .quick_check import count_sound
 from .reply import Outcome, RefusedError, Reply, later, too_large
 from .structure import Checked, check_request
+from .turn import Turn
 
 logger = logging.getLogger(__name__)
 
@@ -61,15 +62,22 @@ class Intake:
         limits: Bounds of one request.
         budget: Bound of all at once.
         measures: Counts what happens.
+        turn: Of the requests that have to be parsed.
     """
 
     def __init__(
-        self, committer: GroupCommitter, limits: Limits, budget: Budget, measures: Measures
+        self,
+        committer: GroupCommitter,
+        limits: Limits,
+        budget: Budget,
+        measures: Measures,
+        turn: Turn,
     ) -> None:
         self.limits = limits
         self.budget = budget
         self.measures = measures
         self._committer = committer
+        self._turn = turn
 
     def take(self, arrival: Arrival) -> Reply:
         """Store a request; returns when it is on disk, or refused.
@@ -114,7 +122,7 @@ class Intake:
                 loop = asyncio.get_running_loop()
                 ready = await loop.run_in_executor(pool, self._prepare, arrival, reserved)
             if ready.body is not None:
-                future, on_done = waits.new()
+                future, on_done = waits.future()
                 entry = ready.entry(on_done)
                 self._committer.submit(entry)
                 await future
@@ -123,6 +131,45 @@ class Intake:
         except Exception as error:  # noqa: BLE001  likewise
             return self._refusal(arrival, error)
         return self._taken(arrival, ready.checked, started_s)
+
+    def take_quickly(
+        self, signal: Signal, body: bytes, waits: LoopWait, answer: Callable[[Reply], None]
+    ) -> bool:
+        """Store a small sound request of protobuf, without a task of its own.
+
+        Args:
+            signal: What it carries.
+            body: The request.
+            waits: Of the running event loop.
+            answer: Called in the loop when it is on disk, or refused.
+
+        Returns:
+            False where it is no such request, or finds no memory: nothing has been done.
+        """
+        started_s = time.perf_counter()
+        arrival, size_bytes = Arrival(signal, body), len(body)
+        try:
+            ready = self._prepare_quickly(arrival)
+            if ready is None:
+                return False
+            self.budget.take(size_bytes)
+        except Exception:  # noqa: BLE001  whoever takes it the other way finds out
+            return False
+
+        def go_on() -> None:
+            self.budget.give_back(size_bytes)
+            if entry.refusal is not None:
+                answer(self._refusal(arrival, entry.refusal))
+            else:
+                answer(self._taken(arrival, ready.checked, started_s))
+
+        entry = ready.entry(waits.then(go_on))
+        try:
+            self._committer.submit(entry)
+        except RefusedError:
+            self.budget.give_back(size_bytes)
+            return False
+        return True
 
     def _refusal(self, arrival: Arrival, error: Exception) -> Reply:
         if isinstance(error, RefusedError):
@@ -156,7 +203,9 @@ class Intake:
         data = arrival.body
         if arrival.is_gzip:
             data = gunzip(data, self.limits, reserved)
-        checked = check_request(arrival.signal, data, self.limits, is_json=arrival.is_json)
+        checked = check_request(
+            arrival.signal, data, self.limits, self._turn, is_json=arrival.is_json
+        )
         del data
         if checked.records == checked.rejected:
             return _Ready(arrival.signal, Encoding.PROTOBUF, Packing.NONE, None, 0, checked)

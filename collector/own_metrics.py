@@ -47,7 +47,7 @@ class OwnMetrics:
 
     def _work(self) -> None:
         while not self._stopping.wait(self._period_s):
-            samples = self._collector.measures.samples()
+            samples = self._collector.figures.samples()
             body = metrics_request(samples, self._collector.writer.log_id, time.time_ns())
             if self._sender is None:
                 self._collector.intake.take(Arrival("metrics", body))

@@ -1,11 +1,8 @@
 """One collector in the foreground: from the command's options to its last signal."""
 
-import json
 import logging
 import signal
-import sys
 import threading
-import time
 from collections.abc import Callable, Sequence
 from types import FrameType
 
@@ -14,8 +11,9 @@ from exray.schema.errors import LakeUnreachableError, UsageError
 
 from .drain_process import DrainProcess
 from .own_metrics import OwnMetrics
-from .service import Collector
+from .receivers import Receivers
 from .settings import Settings
+from .stderr_log import log_to_stderr
 
 logger = logging.getLogger("exray.collector")
 
@@ -26,6 +24,7 @@ def serve(
     *,
     on_step: Callable[[str], None] = lambda step: None,
     drain_command: Sequence[str] | None = None,
+    receiver_command: Sequence[str] | None = None,
 ) -> None:
     """Collect until SIGTERM or Ctrl-C, then finish the log.
 
@@ -33,7 +32,8 @@ def serve(
         settings: The settings.
         ready: Told in words where requests are taken and where they go.
         on_step: Called with the name of each step on the way to disk, for trials.
-        drain_command: What drains the log, for trials.
+        drain_command: What drains the logs, for trials.
+        receiver_command: What takes requests beside this process, for trials.
 
     Raises:
         UsageError: Settings are wrong or do not go together.
@@ -43,11 +43,12 @@ def serve(
     if settings.lake is None:
         msg = "no lake is named; give --lake DIR, or 'lake: DIR' in the file of --config"
         raise UsageError(msg)
-    _log_to_stderr(settings.log_format)
+    log_to_stderr(settings.log_format)
     _prepare(settings.lake)
-    collector = Collector(settings, on_step=on_step)
+    receivers = Receivers(settings, on_step, receiver_command)
+    collector = receivers.first
     drain = DrainProcess(settings.wal, settings.lake, drain_command)
-    _watch(collector, drain)
+    _watch(receivers, drain)
     own = OwnMetrics(collector, settings.self_metrics_s, settings.metrics_endpoint)
     ended = threading.Event()
     previous = {
@@ -55,15 +56,15 @@ def serve(
         for number in (signal.SIGTERM, signal.SIGINT)
     }
     try:
-        collector.start()
         drain.start()
+        receivers.start()
         own.start()
-        ready(_where(collector, settings.lake))
+        ready(_where(receivers, settings.lake))
         ended.wait()
         logger.info("stopping: no request is taken any more, the log is finished")
     finally:
         own.stop()
-        collector.stop()
+        receivers.stop()
         drain.stop()
         for number, handler in previous.items():
             signal.signal(number, handler)
@@ -88,14 +89,16 @@ def _on_signal(ended: threading.Event, number: int, frame: FrameType | None) -> 
     ended.set()
 
 
-def _where(collector: Collector, lake: str) -> str:
+def _where(receivers: Receivers, lake: str) -> str:
+    collector = receivers.first
     named = {"gRPC": collector.grpc_address, "HTTP": collector.http_address}
     taken = ", ".join(f"{name} {address}" for name, address in named.items() if address)
-    return f"taking OTLP at {taken}; log {str(collector.writer.folder)!r}, lake {lake!r}"
+    log = str(collector.writer.folder)
+    return f"taking OTLP at {taken}; log {log!r}, lake {lake!r}, receivers {receivers.count}"
 
 
-def _watch(collector: Collector, drain: DrainProcess) -> None:
-    watch = collector.measures.watch
+def _watch(receivers: Receivers, drain: DrainProcess) -> None:
+    watch = receivers.first.measures.watch
     for name, text in (
         ("spans", "Spans committed to the lake."),
         ("repeated_spans", "Spans dropped that had come before."),
@@ -105,30 +108,4 @@ def _watch(collector: Collector, drain: DrainProcess) -> None:
     ):
         watch(f"lake_{name}", text, lambda name=name: drain.figure(name))  # type: ignore[misc]
     watch("drain_deaths", "Drains that ended unasked.", lambda: drain.deaths)
-
-
-class _JsonFormatter(logging.Formatter):
-    """One object a line."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return *record* as JSON."""
-        shown = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-            + f".{int(record.msecs):03d}Z",
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        if record.exc_info:
-            shown["exception"] = self.formatException(record.exc_info)
-        return json.dumps(shown)
-
-
-def _log_to_stderr(log_format: str) -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    text = logging.Formatter("%(asctime)s %(levelname)s %(message)s")
-    handler.setFormatter(_JsonFormatter() if log_format == "json" else text)
-    package = logging.getLogger("exray")
-    package.addHandler(handler)
-    package.setLevel(logging.INFO)
-    package.propagate = False
+    watch("receiver_deaths", "Receivers that ended unasked.", lambda: receivers.deaths)

@@ -4,26 +4,44 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 from exray.exporters.log_writer import LogWriter
 from exray.schema.errors import UsageError
 
 from .address import Address, check_exposure, listen, parse_address
+from .board import Board
 from .commit import GroupCommitter
+from .figures import Figures, Health
 from .grpc_server import GrpcServer
-from .http_app import Health, HttpApp
-from .http_server import HttpServer
+from .http_app import HttpApp
+from .http_quick import QuickPath
+from .http_server import HttpLimits, HttpServer
 from .intake import Intake
 from .limits import Budget
 from .measures import Measures
 from .settings import Settings
 from .tls import Tls
 from .tokens import Tokens
+from .turn import Turn
 
 logger = logging.getLogger(__name__)
 
 GRACE_S = 10.0
 """Longest time that a stop waits for requests under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Of one of several processes that listen at the same addresses.
+
+    Args:
+        number: Which one it is.
+        board: Where they tell each other their numbers.
+    """
+
+    number: int
+    board: Board
 
 
 class Collector:
@@ -32,6 +50,7 @@ class Collector:
     Args:
         settings: The settings.
         on_step: Called with the name of each step on the way to disk, for trials.
+        shared: Where it is one of several; None for one alone.
 
     Raises:
         UsageError: Settings do not go together, an address is taken, a file is missing.
@@ -39,16 +58,13 @@ class Collector:
     """
 
     def __init__(
-        self, settings: Settings, *, on_step: Callable[[str], None] = lambda step: None
+        self,
+        settings: Settings,
+        *,
+        on_step: Callable[[str], None] = lambda step: None,
+        shared: Shared | None = None,
     ) -> None:
-        addresses = {
-            name: parse_address(text, f"--{name}")
-            for name, text in (("grpc", settings.grpc), ("http", settings.http))
-            if text != "none"
-        }
-        if not addresses:
-            msg = "--grpc none and --http none leave nothing to listen at; give one an address"
-            raise UsageError(msg)
+        addresses = addresses_of(settings)
         tls = _tls(settings)
         check_exposure(
             addresses,
@@ -58,7 +74,12 @@ class Collector:
         )
         tokens = Tokens(settings.token_file)
         self._stopping = threading.Event()
-        self._bound = listen(addresses["http"], "--http") if "http" in addresses else None
+        is_shared = shared is not None
+        self._bound = (
+            listen(addresses["http"], "--http", is_shared=is_shared)
+            if "http" in addresses
+            else None
+        )
         self._grpc: GrpcServer | None = None
         self._http: HttpServer | None = None
         try:
@@ -78,21 +99,30 @@ class Collector:
         self.measures = Measures()
         budget = Budget(settings.max_inflight_bytes, settings.retry_after_s)
         self._watch(budget)
-        self.intake = intake = Intake(self.committer, settings.limits(), budget, self.measures)
+        turn = Turn(shared.board.descriptor if shared is not None else None)
+        self.intake = intake = Intake(
+            self.committer, settings.limits(), budget, self.measures, turn
+        )
         try:
             if "grpc" in addresses:
-                self._grpc = GrpcServer(addresses["grpc"], intake, tokens, tls, settings.threads)
+                self._grpc = GrpcServer(
+                    addresses["grpc"], intake, tokens, tls, settings.threads, is_shared=is_shared
+                )
         except BaseException:
             self._close_socket()
             self.committer.close()
             raise
         self._pool = ThreadPoolExecutor(settings.threads, "exray-take")
+        health = Health(self._is_alive, self._is_ready)
+        board, number = (shared.board, shared.number) if shared else (None, 0)
+        self.figures = Figures(self.measures, health, board, number)
         if self._bound is not None:
-            health = Health(self._is_alive, self._is_ready)
-            app = HttpApp(intake, tokens, health, self._pool, settings.body_timeout_s)
-            self._http = HttpServer(
-                app, self._bound, tls, settings.max_connections, settings.max_request_bytes
+            app = HttpApp(intake, tokens, self.figures, self._pool, settings.body_timeout_s)
+            limits = HttpLimits(
+                settings.max_connections, settings.max_request_bytes, settings.body_timeout_s
             )
+            quick = QuickPath(intake, tokens)
+            self._http = HttpServer(app, quick, self._bound, tls, limits)
 
     @property
     def grpc_address(self) -> Address | None:
@@ -113,6 +143,7 @@ class Collector:
             self._grpc.start()
         if self._http is not None:
             self._http.start()
+        self.figures.start()
 
     def stop(self) -> None:
         """Take no more, bring what is under way to disk, close the log."""
@@ -123,6 +154,7 @@ class Collector:
             self._http.stop()
         self._pool.shutdown()
         self.committer.close()
+        self.figures.stop()
 
     def _is_alive(self) -> bool:
         return self.committer.is_alive
@@ -145,6 +177,23 @@ class Collector:
         watch("dropped_bytes", "Bytes given up for room.", lambda: counts.dropped_bytes)
         watch("log_failures", "Failed writes of the log.", lambda: counts.failures)
         watch("torn_bytes", "Cut off at opening.", lambda: self.writer.torn_bytes)
+
+
+def addresses_of(settings: Settings) -> dict[str, Address]:
+    """Return where a collector is to listen, by protocol.
+
+    Raises:
+        UsageError: Nowhere, or what is named is no address.
+    """
+    addresses = {
+        name: parse_address(text, f"--{name}")
+        for name, text in (("grpc", settings.grpc), ("http", settings.http))
+        if text != "none"
+    }
+    if not addresses:
+        msg = "--grpc none and --http none leave nothing to listen at; give one an address"
+        raise UsageError(msg)
+    return addresses
 
 
 def _tls(settings: Settings) -> Tls | None:

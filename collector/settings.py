@@ -4,6 +4,7 @@ An option on the command line comes before the file (YAML, or TOML by its name),
 before the default.
 """
 
+import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from exray.schema.errors import UsageError
 
+from .address import may_share
 from .limits import Limits
+
+MOST_BY_DEFAULT = 4
+"""Receivers; beyond them the disk, and the drain, are what bounds a collector."""
 
 Positive = Annotated[int, Field(gt=0)]
 
@@ -74,6 +79,13 @@ class Settings(BaseModel):
     retry_after_s: int = Field(
         default=1, ge=1, le=2, description="What clients are told to wait; longer ones give up."
     )
+    receivers: int | None = Field(
+        default=None,
+        ge=1,
+        le=64,
+        description="Processes that take requests, on Linux; by default one for each core, up to "
+        "four, while each has its part of max_inflight_bytes for a largest request.",
+    )
     threads: int = Field(
         default=16, ge=1, le=256, description="Requests at once, of gRPC and of HTTP each."
     )
@@ -92,6 +104,40 @@ class Settings(BaseModel):
     log_format: Literal["text", "json"] = Field(
         default="text", description="Of what goes to stderr."
     )
+
+    def receiver_count(self) -> int:
+        """Return how many processes take requests.
+
+        Raises:
+            UsageError: So many cannot share what they are given.
+        """
+        if not may_share():
+            return 1
+        largest = self.max_request_bytes + self.max_unpacked_bytes
+        most = max(self.max_inflight_bytes // largest, 1)
+        if self.receivers is None:
+            return min(len(os.sched_getaffinity(0)), MOST_BY_DEFAULT, most)
+        if self.receivers > most:
+            msg = (
+                f"--receivers {self.receivers} is too many: of max_inflight_bytes "
+                f"({self.max_inflight_bytes}) each needs its part for a request of "
+                f"max_request_bytes and max_unpacked_bytes ({largest}). Give it more, or "
+                f"--receivers {most}"
+            )
+            raise UsageError(msg)
+        return self.receivers
+
+    def share_of(self, receivers: int) -> "Settings":
+        """Return the settings of one of so many processes: together they have what is said."""
+        return self.model_copy(
+            update={
+                "receivers": 1,
+                "max_inflight_bytes": self.max_inflight_bytes // receivers,
+                "max_log_bytes": max(self.max_log_bytes // receivers, 1),
+                "max_connections": -(-self.max_connections // receivers),
+                "threads": -(-self.threads // receivers),
+            }
+        )
 
     def limits(self) -> Limits:
         """Return the bounds of one request."""

@@ -6,7 +6,6 @@ much of something, is rejected by itself: the request is stored without it, so t
 log is to be decoded.
 """
 
-import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -28,15 +27,13 @@ from .messages import message_from_protobuf
 from .otlp_json import message_from_json
 from .quick_check import count_sound
 from .reply import bad, too_large
+from .turn import Turn
 
 DENSE_BYTES = 1 << 20
 """Smaller requests are parsed as they are: the worst takes some 100 MB."""
 
 MOST_PARTS = 2_000_000
 """Small messages of one request: the worst takes some 400 MB."""
-
-_one_at_a_time = threading.Lock()
-"""Of parsed requests: they take more memory than their bytes, and only one is worked on."""
 
 _NO_TRACE, _NO_SPAN = bytes(16), bytes(8)
 
@@ -60,8 +57,17 @@ class Checked:
     sound: bytes | None = None
 
 
-def check_request(signal: Signal, data: bytes, limits: Limits, *, is_json: bool) -> Checked:
+def check_request(
+    signal: Signal, data: bytes, limits: Limits, turn: Turn, *, is_json: bool
+) -> Checked:
     """Look at a request, unpacked.
+
+    Args:
+        signal: What it carries.
+        data: The request.
+        limits: What it may have.
+        turn: Awaited to parse it: that takes more memory than its bytes.
+        is_json: Whether it is JSON, else protobuf.
 
     Raises:
         RefusedError: It is none, or too large as a whole.
@@ -73,7 +79,7 @@ def check_request(signal: Signal, data: bytes, limits: Limits, *, is_json: bool)
         if records is not None:
             return Checked(records)
         _check_density(data)
-    with _one_at_a_time:
+    with turn:
         return parse_and_check(signal, data, limits, is_json=is_json)
 
 

@@ -457,12 +457,13 @@ def hostile_requests(victim: Victim, count: int, seed: int, tally: Tally) -> Non
 @contextlib.contextmanager
 def watched(victim: Victim, tally: Tally) -> Generator[None]:
     """Note the most memory that receiving takes inside the block."""
-    process, done = psutil.Process(victim.process.pid), threading.Event()
+    done = threading.Event()
 
     def watch() -> None:
         while not done.wait(0.02):
             with contextlib.suppress(psutil.Error):
-                tally.peak_bytes = max(tally.peak_bytes, process.memory_info().rss)
+                size_bytes = sum(each.memory_info().rss for each in victim.receivers())
+                tally.peak_bytes = max(tally.peak_bytes, size_bytes)
 
     thread = threading.Thread(target=watch)
     thread.start()

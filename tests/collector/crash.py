@@ -8,6 +8,7 @@ Then another one, whose log and lake share a small disk, is sent more than fits,
 room is made. The same must hold there.
 """
 
+import contextlib
 import http.client
 import json
 import os
@@ -23,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
+import psutil
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from .disks import small_disk
@@ -30,7 +32,8 @@ from .service import PROTOBUF, TRACE_METHOD, exporting, request_bytes, span, spa
 
 RECEIVE_STEPS = ("before_append", "after_append", "before_sync", "after_sync")
 DRAIN_STEPS = ("planned", "decoded", "committed", "remembered", "moved", "released")
-STEPS = (*RECEIVE_STEPS, *DRAIN_STEPS)
+STEPS = (*RECEIVE_STEPS, *DRAIN_STEPS, "receiver")
+"""Named by the code, but for the last: a receiver beside the first, at random."""
 
 PROTOCOLS = ("http", "grpc")
 
@@ -102,6 +105,19 @@ class Victim:
         if text:
             self.grpc_port, self.port = (int(at.rpartition(":")[2]) for at in text.split())
         return bool(text)
+
+    def children(self, kind: str) -> list[psutil.Process]:
+        """Return its ``receiver`` processes beside the first, or its ``drain``."""
+        found: list[psutil.Process] = []
+        for child in psutil.Process(self.process.pid).children():
+            with contextlib.suppress(psutil.Error):
+                if kind in child.cmdline():
+                    found.append(child)
+        return found
+
+    def receivers(self) -> list[psutil.Process]:
+        """Return all processes that take requests."""
+        return [psutil.Process(self.process.pid), *self.children("receiver")]
 
     def kill(self) -> None:
         """Kill it, as a power switch does."""
@@ -224,16 +240,30 @@ def _kill_at(victim: Victim, step: str, chance: random.Random) -> bool:
         victim.kill()
         victim.start()
         return True
+    if step == "receiver":
+        time.sleep(chance.uniform(0.0, 1.0))
+        others = victim.children("receiver")
+        for other in others:
+            other.kill()
+        return bool(others)
     victim.die_file.write_text(f"{step} {chance.randint(1, 5 if step in RECEIVE_STEPS else 2)}")
     deadline_s = time.monotonic() + 20
     while victim.die_file.exists() and time.monotonic() < deadline_s:
         time.sleep(0.01)
     came = not victim.die_file.exists()
     victim.die_file.unlink(missing_ok=True)
-    if step in RECEIVE_STEPS and came:
-        victim.process.wait(20)
+    if step in RECEIVE_STEPS and came and _has_ended(victim):
         victim.start()
     return came
+
+
+def _has_ended(victim: Victim) -> bool:
+    """Tell whether it was the collector that died, not a receiver that it starts again."""
+    try:
+        victim.process.wait(2)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def _count(figures: Figures, lake: Path, clients: list[Client]) -> None:

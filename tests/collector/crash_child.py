@@ -1,4 +1,4 @@
-"""A collector, or its drain, that kills itself at a named step. Run by `crash`.
+"""A collector, its drain, or its second receiver, that kills itself at a named step. Run by `crash`.
 
 The file that ``EXRAY_DIE_FILE`` names says where: ``STEP N``, the Nth time from now on. Who
 dies removes it first, so that it dies once. ``EXRAY_TRIAL_SETTINGS`` holds settings in JSON.
@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from exray.collector import drain_process
+from exray.collector import child, drain_process, receiver_process
 from exray.collector.run import serve
 from exray.collector.settings import Settings
 
@@ -41,8 +41,10 @@ def main() -> int:
     role, *arguments = sys.argv[1:]
     if role == "drain":
         return drain_process.main(arguments, step)
+    if role == "receiver":
+        return receiver_process.main(step)
     wal, lake, ready = arguments
-    drain_process.RESTART_S = (0.1,)
+    child.RESTART_S = (0.1,)
     serve(
         Settings.model_validate(
             {"wal": wal, "lake": lake, "grpc": ANYWHERE, "http": ANYWHERE, "self_metrics_s": 0}
@@ -51,6 +53,7 @@ def main() -> int:
         lambda text: _tell(Path(ready), " ".join(re.findall(r"127\.0\.0\.1:\d+", text))),
         on_step=step,
         drain_command=(sys.executable, __file__, "drain"),
+        receiver_command=(sys.executable, __file__, "receiver"),
     )
     return 0
 

@@ -19,7 +19,6 @@ from typing import Any
 
 import duckdb
 import grpc
-import psutil
 
 from exray.exporters.otlp_requests import RequestEncoder
 from exray.lake import Lake
@@ -201,11 +200,11 @@ def _send(
 
 
 def _sample(victim: Victim, figures: Figures) -> None:
-    receiver = psutil.Process(victim.process.pid)
-    for name, processes in (("receiver", [receiver]), ("drain", receiver.children())):
+    of_drain = victim.children("drain")
+    for name, processes in (("receivers", victim.receivers()), ("drain", of_drain)):
         size = sum(process.memory_info().rss for process in processes)
         figures.memory_bytes.setdefault(name, []).append(size)
-    figures.log_bytes.append(sum(map(_size, (victim.die_file.parent / "wal").glob("*.log"))))
+    figures.log_bytes.append(sum(map(_size, (victim.die_file.parent / "wal").rglob("*.log"))))
 
 
 def _size(path: Path) -> int:

@@ -6,6 +6,7 @@ from exray.collector import structure
 from exray.collector.limits import Limits
 from exray.collector.native_library import otlp_library
 from exray.collector.quick_check import count_sound
+from exray.collector.turn import Turn
 from exray.exporters.otlp_settings import Signal
 
 from ..exporters.frames import carried_frame
@@ -45,7 +46,7 @@ def test_sound_requests_are_counted_without_being_parsed(
     parsed = structure.parse_and_check(signal, body, Limits(), is_json=False)
     monkeypatch.setattr(structure, "parse_and_check", None)
 
-    found = structure.check_request(signal, body, Limits(), is_json=False)
+    found = structure.check_request(signal, body, Limits(), Turn(), is_json=False)
 
     assert found == parsed
     assert found.records > 0
@@ -63,7 +64,7 @@ def test_without_the_library_every_request_is_parsed() -> None:
     body = sound_request("traces", random())
 
     assert count_sound("traces", body, Limits()) is None
-    assert structure.check_request("traces", body, Limits(), is_json=False).records > 0
+    assert structure.check_request("traces", body, Limits(), Turn(), is_json=False).records > 0
 
 
 @needs_library

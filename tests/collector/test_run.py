@@ -74,7 +74,7 @@ def test_mistake_is_one_line_and_code_2(
 
 
 def test_drain_that_died_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("exray.collector.drain_process.RESTART_S", (0.05,))
+    monkeypatch.setattr("exray.collector.child.RESTART_S", (0.05,))
     writer = LogWriter(tmp_path / "wal")
     writer.append("traces", Encoding.PROTOBUF, request_bytes(span(1)), 1)
     writer.sync()
