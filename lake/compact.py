@@ -10,7 +10,8 @@ Readers of an older snapshot keep the old files, which `remove_unused` deletes d
 # pyright: reportUnknownMemberType=false
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -175,12 +176,11 @@ def _keys_within(
     """Return the keys of a file's rows that may be of some times, None where there are none."""
     import pyarrow.parquet as pq
 
-    try:
-        parquet: Any = pq.ParquetFile(storage.open(f"{table.name}/{file.name}"))
+    name = f"{table.name}/{file.name}"
+    with _explained(storage, name):
+        parquet: Any = pq.ParquetFile(storage.open(name))
         groups = _groups_within(parquet, *times)
         keys = parquet.read_row_groups(groups, list(table.key)) if groups else None
-    except FileNotFoundError as error:
-        raise _missing(storage, f"{table.name}/{file.name}") from error
     return None if keys is None else key_texts(keys.select(list(table.key)))
 
 
@@ -257,11 +257,12 @@ def _read(storage: Storage, table: Table, files: Sequence[DataFile]) -> "pa.Tabl
     schema: Any = arrow_schema(table.name)
     columns = [column.name for column in table.stored_columns]
     stored = pa.schema([schema.field(name) for name in columns])
-    parts = [
-        pq.ParquetFile(_source(storage, f"{table.name}/{file.name}")).read(columns)
-        for file in files
-    ]
-    return pa.concat_tables([part.cast(stored) for part in parts])
+    parts: list[pa.Table] = []
+    for file in files:
+        name = f"{table.name}/{file.name}"
+        with _explained(storage, name):
+            parts.append(pq.ParquetFile(_source(storage, name)).read(columns).cast(stored))
+    return pa.concat_tables(parts)
 
 
 def _source(storage: Storage, name: str) -> Any:
@@ -272,6 +273,21 @@ def _source(storage: Storage, name: str) -> Any:
     if content is None:
         raise _missing(storage, name)
     return pa.BufferReader(content)
+
+
+@contextmanager
+def _explained(storage: Storage, name: str) -> Generator[None]:
+    """Say which file it is that cannot be read."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise _missing(storage, name) from error
+    except (pa.ArrowException, OSError) as error:
+        told = str(error).split("\n", 1)[0]
+        msg = f"{storage.uri(name)!r} is damaged: {told} Restore it from a copy."
+        raise LakeError(msg) from error
 
 
 def _missing(storage: Storage, name: str) -> LakeError:

@@ -147,12 +147,18 @@ def _asked(lake: Path, ask: "Callable[[duckdb.DuckDBPyConnection], Answer]") -> 
     """Open the lake, ask it, and close it again; Ctrl-C ends whatever it is at."""
     from exray.lake import Lake
 
-    from .engine import connect
+    from .engine import connect, unreadable
     from .interrupt import Watch, interruptible
 
     def work(watch: Watch) -> Answer:
-        with closing(connect(Lake.open(lake))) as connection:
-            return ask(watch.watched(connection))
+        opened = Lake.open(lake)
+        with closing(connect(opened)) as connection:
+            import duckdb
+
+            try:
+                return ask(watch.watched(connection))
+            except duckdb.Error as error:
+                raise unreadable(opened, error) from error
 
     return interruptible(work)
 

@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, cast
 
 from exray.schema.columns import Table
-from exray.schema.errors import MissingExtraError
+from exray.schema.errors import LakeError, MissingExtraError
 from exray.schema.tables import TABLES
 
 from .catalog import MODULES
@@ -68,11 +68,15 @@ def connect(lake: "Lake") -> "duckdb.DuckDBPyConnection":
         A connection that the caller closes.
 
     Raises:
-        LakeError: A table's log is damaged.
+        LakeError: A table's log, or one of its files, is damaged.
         MissingExtraError: DuckDB is not installed.
     """
     connection = _open()
-    show_lake(connection, lake)
+    try:
+        show_lake(connection, lake)
+    except LakeError:
+        connection.close()
+        raise
     return connection
 
 
@@ -97,9 +101,21 @@ def show_lake(connection: "duckdb.DuckDBPyConnection", lake: "Lake") -> None:
     """Let an open connection show the lake's newest snapshot instead of what it showed.
 
     Raises:
-        LakeError: A table's log is damaged.
+        LakeError: A table's log, or one of its files, is damaged.
     """
-    show_files(connection, lake.snapshot(), are_old=lake.has_old_files)
+    import duckdb
+
+    try:
+        show_files(connection, lake.snapshot(), are_old=lake.has_old_files)
+    except duckdb.Error as error:
+        raise unreadable(lake, error) from error
+
+
+def unreadable(lake: "Lake", error: Exception) -> LakeError:
+    """Return what to say where DuckDB cannot read a file of a lake."""
+    told = str(error).split("\n", 1)[0]
+    msg = f"lake '{lake.place}' cannot be read: {told}. Restore the file from a copy."
+    return LakeError(msg)
 
 
 def show_files(

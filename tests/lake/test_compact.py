@@ -341,3 +341,14 @@ def test_where_there_is_no_lake_nothing_is_shown_of_one(tmp_path: Path) -> None:
 
     assert isinstance(result.exception, LakeError)
     assert result.stdout == ""
+
+
+def test_a_damaged_file_is_named_and_nothing_is_rewritten(tmp_path: Path) -> None:
+    lake = lake_of_commits(tmp_path, (make_frame(1),), (make_frame(2),))
+    damaged = Path(lake.files("frames")[0])
+    damaged.write_bytes(damaged.read_bytes()[:200])
+    before = lake.files("frames")
+    (state,) = [state for state in lake.partitions() if state.table == "frames"]
+    with pytest.raises(LakeError, match=rf"{damaged.name}' is damaged: .* Restore it from a copy"):
+        lake.compact(state)
+    assert lake.files("frames") == before

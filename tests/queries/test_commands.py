@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from shutil import copytree
 from typing import Any
 
 import pytest
@@ -296,3 +297,18 @@ def test_runs_has_a_line_a_run_at_a_terminal(wide_lake: Path, columns: int) -> N
     lines = at_terminal("runs", lake=wide_lake, columns=columns)
     assert [line.split()[2] for line in lines if "xnnpack" in line] == ["reference", "edge"]
     assert max(len(line) for line in lines if not line.startswith("Left out")) <= columns
+
+
+@pytest.mark.parametrize(
+    "words", [("runs",), ("sql", "SELECT 1"), ("query", "host_summary", "--arg", "build=e")]
+)
+def test_a_damaged_file_is_an_error_of_the_lake_that_names_it(
+    tmp_path: Path, lake: Path, words: tuple[str, ...]
+) -> None:
+    damaged = tmp_path / "lake"
+    copytree(lake, damaged)
+    file = next(damaged.glob("frames/role=edge/dt=*/*.parquet"))
+    file.write_bytes(file.read_bytes()[:200])
+    with pytest.raises(LakeError, match=rf"cannot be read: .*{file.name}'\. Restore the file"):
+        call(*words, lake=damaged)
+    assert call(*words, lake=lake).exit_code == 0
