@@ -1,7 +1,9 @@
 """Rollups of the lake, which the dashboards read: made of what changed since the last time.
 
 A row of ``build_stats`` stands for a cohort, the runs of one build, role, model, kernel family
-and device model; ``layer_build_stats`` has one for each of its layers. The SQL is the library's
+and device model; ``layer_build_stats`` has one for each of its layers, ``build_answers`` for each
+of its inputs, ``build_times`` for each hour and time of its frames. ``tensor_build_stats`` has the
+distributions of a build's tensors beside those of a reference. The SQL is the library's
 (``queries/rollup``) and takes many cohorts at once; here it is asked for some at a time.
 """
 
@@ -23,7 +25,12 @@ BATCH_ROWS = 2_000_000
 """Rows of layers that are read for one commit, about: what is done before an interruption is
 kept, and memory holds no more than this or one cohort."""
 
-_RESULTS = {"layer_build_stats": "_rollup_layer_rows", "build_stats": "_rollup_build_rows"}
+_RESULTS = {
+    "build_answers": "_rollup_answer_rows",
+    "build_times": "_rollup_time_rows",
+    "layer_build_stats": "_rollup_layer_rows",
+    "build_stats": "_rollup_build_rows",
+}
 """What each rollup is selected from."""
 
 
@@ -36,7 +43,8 @@ def refresh(
     """Bring the lake's rollups up to date.
 
     Layers of models that differ are aligned first, as a comparison would. It may be stopped at
-    any time and begun again: a cohort counts as done once both of its rollups are in the lake.
+    any time and begun again: a cohort counts as done once all of its rollups are in the lake,
+    ``build_stats`` the last of them.
 
     Args:
         lake: The lake, which gets the new rows, in a commit for each batch.
@@ -66,6 +74,7 @@ def refresh(
             done += cohorts
             if progress is not None:
                 progress(done, total)
+    _compare_tensors(lake, watch)
     return done
 
 
@@ -111,17 +120,36 @@ def _align(lake: "Lake", connection: "duckdb.DuckDBPyConnection") -> None:
         )
 
 
+def _compare_tensors(lake: "Lake", watch: "Watch | None") -> None:
+    """Bring the distributions of tensors up to date, in a commit for each build and reference."""
+    with closing(connect(lake)) as connection:
+        if watch is not None:
+            watch.watched(connection)
+        pairs = connection.execute(
+            "SELECT build, reference_build FROM _rollup_stale_pairs"
+        ).fetchall()
+        for pair in pairs:
+            table = "tensor_build_stats"
+            build, reference = (str(name).replace("'", "''") for name in pair)
+            found = f"_rollup_tensor_rows('{build}', '{reference}')"
+            lake.append({table: _table(connection, table, found, time.time_ns())})
+
+
 def _rows(connection: "duckdb.DuckDBPyConnection") -> "dict[str, pa.Table]":
-    """Return the batch's rows of both rollups, in the schema's columns."""
+    """Return the batch's rows of all rollups of cohorts, in the schema's columns."""
+    recorded_ns = time.time_ns()
+    return {table: _table(connection, table, view, recorded_ns) for table, view in _RESULTS.items()}
+
+
+def _table(
+    connection: "duckdb.DuckDBPyConnection", table: str, source: str, recorded_ns: int
+) -> "pa.Table":
     from exray.schema.arrow import arrow_schema
 
-    recorded_ns = time.time_ns()
-    rows: dict[str, pa.Table] = {}
-    for table, view in _RESULTS.items():
-        schema = arrow_schema(table)
-        columns = ", ".join(f'"{name}"' for name in schema.names if name != "recorded_ns")
-        found = connection.sql(
-            f"SELECT {columns}, CAST({recorded_ns} AS BIGINT) AS recorded_ns FROM {view}"
-        )
-        rows[table] = found.to_arrow_table().cast(schema)
+    schema = arrow_schema(table)
+    columns = ", ".join(f'"{name}"' for name in schema.names if name != "recorded_ns")
+    found = connection.sql(
+        f"SELECT {columns}, CAST({recorded_ns} AS BIGINT) AS recorded_ns FROM {source}"
+    )
+    rows: pa.Table = found.to_arrow_table().cast(schema)
     return rows

@@ -35,7 +35,15 @@ SMALL_BYTES = 64 << 20
 REWRITE_BYTES = 256 << 20
 """Most that is read for one rewrite; it takes some times as much memory."""
 
-NEWEST = {"runs": "recorded_ns", "alignments": "recorded_ns"}
+NEWEST: dict[str, str] = {
+    "runs": "recorded_ns",
+    "alignments": "recorded_ns",
+    "build_stats": "recorded_ns",
+    "layer_build_stats": "recorded_ns",
+    "build_answers": "recorded_ns",
+    "build_times": "recorded_ns",
+    "tensor_build_stats": "recorded_ns",
+}
 """Tables of which a repeated key is a correction, and the column that says the newest."""
 
 

@@ -47,6 +47,9 @@ _NEWEST = {
     "alignments": "recorded_ns",
     "build_stats": "recorded_ns",
     "layer_build_stats": "recorded_ns",
+    "build_answers": "recorded_ns",
+    "build_times": "recorded_ns",
+    "tensor_build_stats": "recorded_ns",
 }
 """Tables of which a repeated key is a correction, and the column that says the newest."""
 

@@ -144,7 +144,7 @@ def compare_board(t: Thresholds) -> Board:
                 "Inputs that both builds classified and differently, those that became wrong first."
                 " Healthy: few, and about as many for the better as for the worse.",
                 "SELECT input_id, label, edge_top1, edge_correct, reference_top1, reference_correct"
-                " FROM outcome_flips(${build:sqlstring}, ${baseline:sqlstring})"
+                " FROM build_flips(${build:sqlstring}, ${baseline:sqlstring})"
                 " WHERE edge_model = ${model:sqlstring}"
                 " ORDER BY reference_correct DESC NULLS LAST, edge_correct, input_id LIMIT 200",
                 Column("input_id", "Input"),

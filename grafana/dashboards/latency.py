@@ -9,10 +9,28 @@ from .variables import BUILD, DEVICE, KERNELS, MODEL, OF_BUILD, OF_GROUP, ROLE
 TO_LAYER = Link("This layer", "layer", {"layer": "layer_index", "device": "device"})
 TO_FRAME = Link("This frame", "frame", {"trace": "trace_id", "build": "build"})
 
-BUCKET = "time_bucket(to_milliseconds(greatest($__interval_ms, 1000)), started)"
+BUCKET = "time_bucket(to_milliseconds(greatest($__interval_ms, 1000)), {})"
 FRAMES = f"FROM frame_times WHERE $__timeFilter(started) AND {OF_GROUP} AND status <> 'error'"
 TIMED = "AND level = 'latency' AND dur_ms IS NOT NULL"
+HOUR_MS = 3_600_000
 SERIES = "QUALIFY dense_rank() OVER (ORDER BY device, kernels) <= 10"
+
+
+def _over_time(share: float) -> str:
+    """Return the quantile of times over time: from the rollup, which knows the hour, or finer."""
+    of_hours = f"$__timeFilter(hour) AND {OF_GROUP} AND $__interval_ms >= {HOUR_MS}"
+    return (
+        f"WITH timed AS (SELECT {BUCKET.format('hour')} AS began, device, kernels, dur_ms, frames"
+        f" FROM frame_hours WHERE {of_hours}"
+        f" UNION ALL SELECT {BUCKET.format('started')} AS began, device, kernels, dur_ms,"
+        f" 1 AS frames {FRAMES} {TIMED} AND $__interval_ms < {HOUR_MS}),"
+        " placed AS (SELECT began, device, kernels, dur_ms, sum(frames) OVER (PARTITION BY began,"
+        " device, kernels ORDER BY dur_ms) AS upto, sum(frames) OVER (PARTITION BY began, device,"
+        " kernels) AS total FROM timed)"
+        " SELECT began AS \"time\", device || ' · ' || kernels AS metric,"
+        f" CAST(min(dur_ms) FILTER (WHERE upto >= {share} * total) AS DOUBLE) AS value FROM placed"
+        f" GROUP BY 1, device, kernels {SERIES} ORDER BY 1, 2 LIMIT 1000"
+    )
 
 
 def latency_board(t: Thresholds) -> Board:
@@ -28,9 +46,7 @@ def latency_board(t: Thresholds) -> Board:
                 "Time of a frame, median",
                 "Median time of frames at level latency, by device and kernels, ten at most."
                 " Healthy: level; a rise that follows the temperature is throttling.",
-                f"SELECT {BUCKET} AS \"time\", device || ' · ' || kernels AS metric,"
-                f" CAST(quantile_cont(dur_ms, 0.5) AS DOUBLE) AS value {FRAMES} {TIMED}"
-                f" GROUP BY 1, device, kernels {SERIES} ORDER BY 1, 2 LIMIT 1000",
+                _over_time(0.5),
                 unit="ms",
                 minimum=0,
                 points=100,
@@ -39,9 +55,7 @@ def latency_board(t: Thresholds) -> Board:
                 "Time of a frame, p99",
                 "99th percentile of frames at level latency, by device and kernels, ten at most."
                 " Healthy: near the median; far above it something else uses the processor.",
-                f"SELECT {BUCKET} AS \"time\", device || ' · ' || kernels AS metric,"
-                f" CAST(quantile_cont(dur_ms, 0.99) AS DOUBLE) AS value {FRAMES} {TIMED}"
-                f" GROUP BY 1, device, kernels {SERIES} ORDER BY 1, 2 LIMIT 1000",
+                _over_time(0.99),
                 unit="ms",
                 minimum=0,
                 points=100,

@@ -23,11 +23,13 @@ TENSOR = Board(
             "Share of the elements in each bucket of the exponential histogram, the build over the"
             " reference; frames at level distribution alone. Healthy: one line upon the other;"
             " a wall at the end is saturation, a comb too coarse a scale.",
-            "SELECT CAST((lower_bound + upper_bound) / 2 AS DOUBLE) AS middle,"
-            " CAST(sum(edge_ratio) AS DOUBLE) AS build_ratio,"
-            " CAST(sum(reference_ratio) AS DOUBLE) AS reference_ratio"
-            f" FROM tensor_histogram{BOTH} WHERE {OF_LAYER} AND tensor_role IN ('layer', 'output')"
-            " GROUP BY lower_bound, upper_bound ORDER BY 1 LIMIT 1000",
+            "SELECT CAST((b.lower_bound + b.upper_bound) / 2 AS DOUBLE) AS middle,"
+            " CAST(sum(b.edge_ratio) AS DOUBLE) AS build_ratio,"
+            " CAST(sum(b.reference_ratio) AS DOUBLE) AS reference_ratio"
+            " FROM (SELECT unnest(lower_bounds) AS lower_bound, unnest(upper_bounds) AS upper_bound,"
+            " unnest(edge_ratios) AS edge_ratio, unnest(reference_ratios) AS reference_ratio"
+            f" FROM build_tensors{BOTH} WHERE {OF_LAYER} AND tensor_role IN ('layer', 'output')) AS b"
+            " GROUP BY b.lower_bound, b.upper_bound ORDER BY 1 LIMIT 1000",
             "middle",
             Column("build_ratio", "Build"),
             Column("reference_ratio", "Reference"),
@@ -39,10 +41,12 @@ TENSOR = Board(
             "Means by channel",
             "Mean element of each channel, the build over the reference. Healthy: one line upon"
             " the other; an offset is a bias, a factor a scale, an exchange a swapped channel.",
-            "SELECT CAST(channel AS BIGINT) AS channel, CAST(max(edge_mean) AS DOUBLE)"
-            " AS build_mean, CAST(max(reference_mean) AS DOUBLE) AS reference_mean"
-            f" FROM tensor_channels{BOTH} WHERE {OF_LAYER} AND tensor_role IN ('layer', 'output')"
-            " GROUP BY 1 ORDER BY 1 LIMIT 1000",
+            "SELECT CAST(c.channel AS BIGINT) AS channel, CAST(max(c.edge_mean) AS DOUBLE) AS build_mean,"
+            " CAST(max(c.reference_mean) AS DOUBLE) AS reference_mean"
+            " FROM (SELECT unnest(channels) AS channel, unnest(edge_means) AS edge_mean,"
+            " unnest(reference_means) AS reference_mean"
+            f" FROM build_tensors{BOTH} WHERE {OF_LAYER} AND tensor_role IN ('layer', 'output')) AS c"
+            " GROUP BY c.channel ORDER BY 1 LIMIT 1000",
             "channel",
             Column("build_mean", "Build"),
             Column("reference_mean", "Reference"),
@@ -55,7 +59,7 @@ TENSOR = Board(
             " along a quantized network, but not at one layer.",
             "SELECT tensor_role, layer_index, tensor_name, op, overlap_ratio, edge_p01,"
             " reference_p01, edge_p50, reference_p50, edge_p99, reference_p99"
-            f" FROM tensor_quantiles{BOTH}"
+            f" FROM build_tensors{BOTH} WHERE overlap_ratio IS NOT NULL"
             " ORDER BY layer_index NULLS FIRST, tensor_name LIMIT 500",
             Column("tensor_role", "Role"),
             Column("layer_index", "#", width=50),

@@ -26,8 +26,10 @@ class Kept:
 
 KEPT = (
     Kept("runs", ("runs",), 200_000),
+    Kept("build_stats", ("build_stats",), 200_000),
     Kept("layer_trend", ("build_stats", "layer_build_stats"), 1_000_000),
     Kept("build_trend", ("build_stats", "layer_build_stats"), 1_000_000),
+    Kept("frame_hours", ("build_stats", "build_times"), 1_000_000),
 )
 """Views in an order in which each comes after those that it asks."""
 

@@ -1,33 +1,5 @@
--- Means and extremes of each channel of each tensor, edge beside reference.
---
--- Over paired frames, those at level distribution on both sides. Tensors in layout nhwc and
--- those of rank 2 have channels. Where there are more than 256 a row stands for the
--- channels of one number modulo 256. Elements that are not finite count as 0 in means.
--- Swapped colours show here and in no histogram.
---
--- Arguments:
---   edge: build, run id or run ids of the edge.
---   reference: build, run id or run ids of the reference.
--- Columns:
---   edge_model VARCHAR: edge model.
---   reference_model VARCHAR: reference model.
---   tensor_role VARCHAR: raw, stage, input, layer, output or custom.
---   layer_index INTEGER: operator's index in the edge model, NULL outside layers.
---   layer_name VARCHAR: its name as the converter wrote it.
---   op VARCHAR: operator.
---   tensor_name VARCHAR: the tensor's name on the edge.
---   channel INTEGER: channel, from 0; above 256 channels their number modulo 256.
---   edge_channels INTEGER: channels of the edge's tensor.
---   reference_channels INTEGER: channels of the reference's.
---   edge_mean DOUBLE: mean element of the edge, in the tensor's unit.
---   reference_mean DOUBLE: mean element of the reference.
---   edge_std DOUBLE: standard deviation of the edge's elements.
---   reference_std DOUBLE: standard deviation of the reference's.
---   edge_min DOUBLE: least element of the edge.
---   reference_min DOUBLE: least element of the reference.
---   edge_max DOUBLE: greatest element of the edge.
---   reference_max DOUBLE: greatest element of the reference.
-CREATE OR REPLACE MACRO tensor_channels(edge := '', reference := '') AS TABLE
+-- Statistics of each channel on both sides; see tensor_channels.
+CREATE OR REPLACE MACRO _tensor_channels(edge := '', reference := '') AS TABLE
 WITH
 -- channels, elements of each, then sums, sums of squares, minima and maxima
 read AS MATERIALIZED (
@@ -95,9 +67,11 @@ pooled AS MATERIALIZED (
 )
 
 SELECT
-  m.edge_model,
-  m.reference_model,
-  e.match_role AS tensor_role,
+  e.edge_model_sha256,
+  e.reference_model_sha256,
+  e.match_role,
+  e.match_name,
+  e.match_index,
   e.layer_index,
   e.layer_name,
   e.op,
@@ -121,9 +95,60 @@ INNER JOIN pooled AS r
   AND e.match_name = r.match_name
   AND e.match_index = r.match_index
   AND e.channel = r.channel
+WHERE e.side = 'edge' AND r.side = 'reference';
+
+-- Means and extremes of each channel of each tensor, edge beside reference.
+--
+-- Over paired frames, those at level distribution on both sides. Tensors in layout nhwc and
+-- those of rank 2 have channels. Where there are more than 256 a row stands for the
+-- channels of one number modulo 256. Elements that are not finite count as 0 in means.
+-- Swapped colours show here and in no histogram.
+--
+-- Arguments:
+--   edge: build, run id or run ids of the edge.
+--   reference: build, run id or run ids of the reference.
+-- Columns:
+--   edge_model VARCHAR: edge model.
+--   reference_model VARCHAR: reference model.
+--   tensor_role VARCHAR: raw, stage, input, layer, output or custom.
+--   layer_index INTEGER: operator's index in the edge model, NULL outside layers.
+--   layer_name VARCHAR: its name as the converter wrote it.
+--   op VARCHAR: operator.
+--   tensor_name VARCHAR: the tensor's name on the edge.
+--   channel INTEGER: channel, from 0; above 256 channels their number modulo 256.
+--   edge_channels INTEGER: channels of the edge's tensor.
+--   reference_channels INTEGER: channels of the reference's.
+--   edge_mean DOUBLE: mean element of the edge, in the tensor's unit.
+--   reference_mean DOUBLE: mean element of the reference.
+--   edge_std DOUBLE: standard deviation of the edge's elements.
+--   reference_std DOUBLE: standard deviation of the reference's.
+--   edge_min DOUBLE: least element of the edge.
+--   reference_min DOUBLE: least element of the reference.
+--   edge_max DOUBLE: greatest element of the edge.
+--   reference_max DOUBLE: greatest element of the reference.
+CREATE OR REPLACE MACRO tensor_channels(edge := '', reference := '') AS TABLE
+SELECT
+  m.edge_model,
+  m.reference_model,
+  c.match_role AS tensor_role,
+  c.layer_index,
+  c.layer_name,
+  c.op,
+  c.tensor_name,
+  c.channel,
+  c.edge_channels,
+  c.reference_channels,
+  c.edge_mean,
+  c.reference_mean,
+  c.edge_std,
+  c.reference_std,
+  c.edge_min,
+  c.reference_min,
+  c.edge_max,
+  c.reference_max
+FROM _tensor_channels(edge, reference) AS c
 INNER JOIN _layer_models(edge, reference) AS m
-  ON e.edge_model_sha256 = m.edge_model_sha256
-  AND e.reference_model_sha256 = m.reference_model_sha256
-WHERE e.side = 'edge' AND r.side = 'reference'
+  ON c.edge_model_sha256 = m.edge_model_sha256
+  AND c.reference_model_sha256 = m.reference_model_sha256
 ORDER BY
-  m.edge_model, m.reference_model, e.match_role, e.match_index, e.match_name, e.channel;
+  m.edge_model, m.reference_model, c.match_role, c.match_index, c.match_name, c.channel;

@@ -59,6 +59,7 @@ SELECT DISTINCT
   f.span_id,
   f.run_id = c.run_id AS own,
   f.input_key,
+  f.input_id,
   f.start_ns,
   f.dur_ns,
   f.overhead_ns,
@@ -78,9 +79,12 @@ SELECT
   f.trace_id,
   f.span_id,
   f.input_key,
+  f.input_id,
+  f.start_ns,
   f.label,
   f.prediction_ids,
-  f.sample_rate
+  f.sample_rate,
+  f.status
 FROM _rollup_seen AS f
 WHERE NOT measured_only OR f.level IN ('summary', 'distribution', 'full')
 QUALIFY row_number() OVER (

@@ -127,7 +127,8 @@ QUALIFY row_number() OVER (
     r.cohort ASC
 ) = 1;
 
--- Cohorts whose row in build_stats is missing, or was written before what it says now.
+-- Cohorts whose row in build_stats is missing, is of an older version of exray, or was written
+-- before what it says now.
 CREATE OR REPLACE VIEW _rollup_stale AS
 WITH
 cohort AS MATERIALIZED (
@@ -175,8 +176,17 @@ LEFT JOIN build_stats AS s
   AND g.model_sha256 = s.model_sha256
   AND g.kernels = s.kernels
   AND g.device = s.device
+-- an older version wrote no times
+LEFT JOIN _build_times AS h
+  ON h.bucket = -1
+  AND g.build = h.build
+  AND g.role = h.role
+  AND g.model_sha256 = h.model_sha256
+  AND g.kernels = h.kernels
+  AND g.device = h.device
+  AND s.recorded_ns = h.recorded_ns
 WHERE
-  s.build IS NULL
+  h.build IS NULL
   OR g.frames <> s.frames
   OR g.last_ns <> s.last_ns
   OR p.reference_build IS DISTINCT FROM s.reference_build

@@ -152,7 +152,8 @@ frame AS (
     x.input_id,
     x.start_ns
   FROM _frames AS x
-  WHERE x.build = in_build
+  -- those at level latency have no outputs
+  WHERE x.build = in_build AND x.level <> 'latency'
 )
 
 SELECT

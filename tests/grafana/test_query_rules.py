@@ -12,6 +12,7 @@ from .boards import PANELS, QUERIES, VARIABLES
 TABLES = {
     "frames", "layer_spans", "tensors", "spans", "metrics", "logs", "runs", "graphs",
     "alignments", "build_stats", "layer_build_stats",
+    "build_answers", "build_times", "tensor_build_stats",
 }  # fmt: skip
 
 

@@ -129,6 +129,9 @@ def add_frames(lake: Lake, build: str) -> None:
 ROLLUPS = {
     "build_stats": "build, role, model_sha256, kernels, device",
     "layer_build_stats": "build, role, model_sha256, kernels, device, layer_index",
+    "build_answers": "build, role, model_sha256, kernels, device, input_key",
+    "build_times": "build, role, model_sha256, kernels, device, hour_ns, bucket",
+    "tensor_build_stats": "build, reference_build, tensor_role, match_name, match_index",
 }
 
 
@@ -146,7 +149,8 @@ def assert_rollups(lake: Lake, expected: dict[str, list[tuple[object, ...]]]) ->
     for name, found in rollups(lake).items():
         assert len(found) == len(expected[name])
         for ours, theirs in zip(found, expected[name], strict=True):
-            assert ours == pytest.approx(theirs), name
+            for own, other in zip(ours, theirs, strict=True):
+                assert own == pytest.approx(other), name
 
 
 def without_rollups(lake: Lake, aside: Path) -> Lake:
@@ -215,6 +219,123 @@ def test_a_cohort_whose_layers_alone_were_written_is_done_again(
     (small.path / "build_stats").rename(tmp_path / "gone")
     assert refresh(small) == 7
     assert_rollups(small, before)
+
+
+def test_rollups_of_an_older_version_are_made_again(small: Lake, tmp_path: Path) -> None:
+    before = rollups(small)
+    for name in ("build_answers", "build_times", "tensor_build_stats"):
+        (small.path / name).rename(tmp_path / name)
+    assert refresh(small) == 7
+    assert refresh(small) == 0
+    assert_rollups(small, before)
+
+
+def test_distributions_that_came_later_are_compared_again(small: Lake) -> None:
+    stale = "SELECT build, reference_build FROM _rollup_stale_pairs"
+    with closing(connect(small)) as connection:
+        assert rows(connection, stale) == []
+    add_frames(small, "1.1.0")
+    refresh(small)
+    newest = (
+        "SELECT build FROM tensor_build_stats WHERE tensor_role = '' AND recorded_ns >"
+        " (SELECT min(recorded_ns) FROM build_stats WHERE build = '1.1.0') ORDER BY build"
+    )
+    with closing(connect(small)) as connection:
+        assert rows(connection, stale) == []
+        assert rows(connection, newest) == [("1.1.0",)]
+
+
+def test_compaction_keeps_the_rows_that_count(small: Lake) -> None:
+    add_frames(small, "1.1.0")
+    refresh(small)
+    before = rollups(small)
+    for state in small.partitions():
+        small.compact(state)
+    assert len(small.files("build_stats")) == 1
+    assert_rollups(small, before)
+    assert refresh(small) == 0
+
+
+PAIRS = [("1.3.0", "golden"), ("1.0.0", "golden"), ("golden", "golden")]
+
+
+@pytest.mark.parametrize(("build", "reference"), PAIRS)
+def test_distributions_are_the_librarys(
+    fleet: duckdb.DuckDBPyConnection, build: str, reference: str
+) -> None:
+    of = f"('{build}', '{reference}')"
+    names = "tensor_role, layer_index, op, tensor_name"
+    quantiles = "edge_p01, edge_p50, edge_p99, reference_p01, reference_p50, reference_p99"
+    bucket = "lower_bound, upper_bound, edge_ratio, reference_ratio"
+    channel = "channel, edge_mean, reference_mean"
+    for kept, asked in (
+        (
+            (
+                f"SELECT {names}, {quantiles}, overlap_ratio FROM build_tensors{of}"
+                " WHERE overlap_ratio IS NOT NULL ORDER BY ALL"
+            ),
+            f"SELECT {names}, {quantiles}, overlap_ratio FROM tensor_quantiles{of} ORDER BY ALL",
+        ),
+        (
+            (
+                f"SELECT {names}, unnest(lower_bounds), unnest(upper_bounds), unnest(edge_ratios),"
+                f" unnest(reference_ratios) FROM build_tensors{of} ORDER BY ALL"
+            ),
+            f"SELECT {names}, {bucket} FROM tensor_histogram{of} ORDER BY ALL",
+        ),
+        (
+            (
+                f"SELECT {names}, unnest(channels), unnest(edge_means), unnest(reference_means)"
+                f" FROM build_tensors{of} ORDER BY ALL"
+            ),
+            f"SELECT {names}, {channel} FROM tensor_channels{of} ORDER BY ALL",
+        ),
+    ):
+        assert_alike(rows(fleet, kept), rows(fleet, asked))
+
+
+@pytest.mark.parametrize("pair", [("1.3.0", "1.2.0"), ("1.5.0", "golden"), ("golden", "1.0.0")])
+def test_answers_that_changed_are_the_librarys(
+    fleet: duckdb.DuckDBPyConnection, pair: tuple[str, str]
+) -> None:
+    edge, reference = pair
+    flips = f"SELECT * FROM {{}}('{edge}', '{reference}') ORDER BY ALL"
+    compared = "SELECT input_key, label, top1 FROM {} ORDER BY ALL"
+    assert_alike(
+        rows(fleet, compared.format(f"_build_newest_answers('{edge}', 'edge')")),
+        rows(fleet, compared.format(f"_outcome_frames('{edge}', 'edge')")),
+    )
+    assert rows(fleet, flips.format("build_flips")) == rows(fleet, flips.format("outcome_flips"))
+
+
+def test_times_by_hour_are_those_of_the_frames(fleet: duckdb.DuckDBPyConnection) -> None:
+    hour = "SELECT {hour} AS hour, build, kernels, device, {frames}, {least}, {most} FROM {source}"
+    of = "GROUP BY ALL ORDER BY ALL"
+    kept = hour.format(
+        hour="hour",
+        frames="CAST(sum(frames) AS BIGINT)",
+        least="min(dur_ms)",
+        most="max(dur_ms)",
+        source="frame_hours",
+    )
+    asked = hour.format(
+        hour="date_trunc('hour', started)",
+        frames="count(*)",
+        least="min(dur_ms)",
+        most="max(dur_ms)",
+        source="frame_times WHERE level = 'latency' AND status <> 'error' AND dur_ms > 0",
+    )
+    ours, theirs = rows(fleet, f"{kept} {of}"), rows(fleet, f"{asked} {of}")
+    assert len(ours) == len(theirs) > 0
+    for own, frame in zip(ours, theirs, strict=True):
+        assert own[:5] == frame[:5]
+        assert own[5:] == pytest.approx(frame[5:], rel=0.003)
+
+
+def assert_alike(ours: list[tuple[object, ...]], theirs: list[tuple[object, ...]]) -> None:
+    assert len(ours) == len(theirs) > 0
+    for own, other in zip(ours, theirs, strict=True):
+        assert own == pytest.approx(other)
 
 
 def test_every_number_is_the_librarys(fleet: duckdb.DuckDBPyConnection) -> None:

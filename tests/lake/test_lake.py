@@ -171,7 +171,7 @@ def test_a_removed_lake_is_one_again_after_the_next_commit(lake: Lake) -> None:
 
 def test_an_unknown_table_has_no_files(lake: Lake) -> None:
     with pytest.raises(
-        LakeError, match="no table 'layers'; tables: alignments, build_stats, frames"
+        LakeError, match="no table 'layers'; tables: alignments, build_answers, build_stats"
     ):
         lake.files("layers")
 
