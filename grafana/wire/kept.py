@@ -17,17 +17,19 @@ class Kept:
         tables: Tables of the lake that it is computed from.
         most_rows: Rows of those tables together above which it stays a view: what it takes
             to hold them is taken from the memory for statements.
+        order: Columns that the table is sorted by: a panel about one build passes over others.
     """
 
     view: str
     tables: tuple[str, ...]
     most_rows: int
+    order: str = ""
 
 
 KEPT = (
     Kept("runs", ("runs",), 200_000),
     Kept("build_stats", ("build_stats",), 200_000),
-    Kept("layer_trend", ("build_stats", "layer_build_stats"), 1_000_000),
+    Kept("layer_trend", ("build_stats", "layer_build_stats"), 1_000_000, "build, layer_index"),
     Kept("build_trend", ("build_stats", "layer_build_stats"), 1_000_000),
     Kept("frame_hours", ("build_stats", "build_times"), 1_000_000),
 )
@@ -61,10 +63,10 @@ class KeptViews:
             cursor.execute(self._replacing(kept.view))
             rows = sum(_count(cursor, table) for table in kept.tables)
             if rows <= kept.most_rows:
-                self._keep(cursor, kept.view)
+                self._keep(cursor, kept.view, f" ORDER BY {kept.order}" if kept.order else "")
 
-    def _keep(self, cursor: "duckdb.DuckDBPyConnection", view: str) -> None:
-        cursor.execute(f"CREATE OR REPLACE TABLE _kept_{view} AS SELECT * FROM {view}")
+    def _keep(self, cursor: "duckdb.DuckDBPyConnection", view: str, sorting: str) -> None:
+        cursor.execute(f"CREATE OR REPLACE TABLE _kept_{view} AS SELECT * FROM {view}{sorting}")
         cursor.execute(f"CREATE OR REPLACE VIEW {view} AS SELECT * FROM _kept_{view}")
 
     def _replacing(self, view: str) -> str:
