@@ -1,12 +1,10 @@
-"""Accuracy and its uncertainty: of one run, and between two over the same inputs."""
+"""Accuracy and its uncertainty, and the test of two runs over the same inputs."""
 
 import math
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from exray.schema.errors import DataError
 
@@ -37,83 +35,6 @@ class Accuracy:
         return wilson_interval(self.correct, self.count)
 
 
-@dataclass(frozen=True, slots=True)
-class Flips:
-    """How the answers of an edge and a reference run differ over the same labelled inputs.
-
-    Args:
-        both_right: Inputs that both answer rightly.
-        edge_only: Right on the edge alone.
-        reference_only: Right in the reference alone.
-        both_wrong: Inputs that neither answers rightly.
-        changed: Inputs whose answer differs, right or wrong.
-    """
-
-    both_right: int
-    edge_only: int
-    reference_only: int
-    both_wrong: int
-    changed: int
-
-    @property
-    def flips(self) -> int:
-        """Inputs that one answers rightly and the other wrongly."""
-        return self.edge_only + self.reference_only
-
-    @property
-    def edge(self) -> Accuracy:
-        """Accuracy of the edge run over these inputs."""
-        return Accuracy(self.both_right + self.edge_only, self._count)
-
-    @property
-    def reference(self) -> Accuracy:
-        """Accuracy of the reference run over these inputs."""
-        return Accuracy(self.both_right + self.reference_only, self._count)
-
-    @property
-    def mcnemar_p(self) -> float:
-        """Probability of flips at least as one-sided as these between equals."""
-        return mcnemar_exact(self.edge_only, self.reference_only)
-
-    @property
-    def _count(self) -> int:
-        return self.both_right + self.edge_only + self.reference_only + self.both_wrong
-
-
-def top_classes(scores: ArrayLike, k: int) -> NDArray[np.int64]:
-    """Return the classes with the highest scores, best first.
-
-    Of equal scores the lower class comes first, and what is not a number comes last.
-
-    Args:
-        scores: Shape ``(..., classes)``, any real dtype.
-        k: How many; more than there are classes means all.
-
-    Returns:
-        Shape ``(..., min(k, classes))``, int64.
-    """
-    # Negating unsigned integers would wrap around.
-    values = np.asarray(scores, np.float64)
-    return np.argsort(-values, axis=-1, kind="stable")[..., :k].astype(np.int64)
-
-
-def accuracy_from_top(top: NDArray[np.integer[Any]], labels: ArrayLike) -> Accuracy:
-    """Count the inputs whose label is among their top classes.
-
-    Args:
-        top: Classes of each input, shape ``(inputs, k)``.
-        labels: True classes, shape ``(inputs,)``, integers.
-
-    Raises:
-        DataError: The numbers of inputs differ.
-    """
-    truth = np.asarray(labels)
-    if truth.shape != top.shape[:1]:
-        msg = f"got {len(top)} inputs and labels of shape {truth.shape}, expected one for each"
-        raise DataError(msg)
-    return Accuracy(int((top == truth[:, None]).any(axis=1).sum()), len(top))
-
-
 def accuracy_from_counts(correct: int, count: int) -> Accuracy:
     """Return the accuracy of so many right answers of so many inputs.
 
@@ -124,34 +45,6 @@ def accuracy_from_counts(correct: int, count: int) -> Accuracy:
         msg = f"got {correct} right of {count} inputs, expected 0 up to the number of inputs"
         raise DataError(msg)
     return Accuracy(correct, count)
-
-
-def flips_from_top1(edge: ArrayLike, reference: ArrayLike, labels: ArrayLike) -> Flips:
-    """Compare the answers of two runs over the same inputs.
-
-    Args:
-        edge: Best class of each input on the edge, shape ``(inputs,)``, integers.
-        reference: The same of the reference.
-        labels: True classes, shape ``(inputs,)``, integers.
-
-    Raises:
-        DataError: The numbers of inputs differ.
-    """
-    ours, theirs, truth = (np.asarray(values) for values in (edge, reference, labels))
-    if not ours.shape == theirs.shape == truth.shape:
-        msg = (
-            f"got shapes {ours.shape} of edge, {theirs.shape} of reference and {truth.shape} of"
-            " labels, expected the same inputs in each"
-        )
-        raise DataError(msg)
-    right, reference_right = ours == truth, theirs == truth
-    return Flips(
-        both_right=int((right & reference_right).sum()),
-        edge_only=int((right & ~reference_right).sum()),
-        reference_only=int((~right & reference_right).sum()),
-        both_wrong=int((~right & ~reference_right).sum()),
-        changed=int((ours != theirs).sum()),
-    )
 
 
 def wilson_interval(

@@ -1,19 +1,15 @@
 """Accuracy, intervals and the exact test against published values."""
 
 from fractions import Fraction
-from math import comb, inf, nan
+from math import comb
 from statistics import NormalDist
 
-import numpy as np
 import pytest
 
 from exray.playback.outcome import (
     Accuracy,
     accuracy_from_counts,
-    accuracy_from_top,
-    flips_from_top1,
     mcnemar_exact,
-    top_classes,
     wilson_interval,
 )
 from exray.schema.errors import DataError
@@ -105,38 +101,6 @@ def test_mcnemar_of_overwhelming_flips_is_zero_not_an_error() -> None:
     assert mcnemar_exact(0, 10_000) == 0.0
 
 
-def test_top_classes_are_ordered_best_first() -> None:
-    scores = np.array([[0.1, 0.7, 0.2], [0.5, 0.1, 0.4]])
-    np.testing.assert_array_equal(top_classes(scores, 2), [[1, 2], [0, 2]])
-
-
-def test_top_classes_of_one_input_need_no_batch() -> None:
-    np.testing.assert_array_equal(top_classes([0.1, 0.7, 0.2], 1), [1])
-
-
-def test_lower_class_wins_between_equal_scores() -> None:
-    np.testing.assert_array_equal(top_classes([1, 5, 5, 5], 3), [1, 2, 3])
-
-
-def test_unsigned_scores_do_not_wrap() -> None:
-    scores = np.array([0, 255, 128], np.uint8)
-    np.testing.assert_array_equal(top_classes(scores, 3), [1, 2, 0])
-
-
-def test_what_is_no_number_comes_last() -> None:
-    np.testing.assert_array_equal(top_classes([nan, -inf, 2.0], 3), [2, 1, 0])
-
-
-def test_more_than_there_are_means_all_classes() -> None:
-    assert top_classes(np.zeros((4, 3)), 5).shape == (4, 3)
-
-
-def test_accuracy_counts_labels_among_the_top_classes() -> None:
-    top = np.array([[1, 2], [0, 2], [2, 1]])
-    assert accuracy_from_top(top, [2, 0, 0]) == Accuracy(2, 3)
-    assert accuracy_from_top(top[:, :1], [2, 0, 0]) == Accuracy(1, 3)
-
-
 def test_accuracy_has_its_share_and_interval() -> None:
     accuracy = accuracy_from_counts(81, 263)
     assert accuracy.value == 81 / 263
@@ -151,29 +115,3 @@ def test_accuracy_of_nothing_has_no_share() -> None:
 def test_contradicting_counts_are_refused(correct: int, count: int) -> None:
     with pytest.raises(DataError, match=f"got {correct} right of {count} inputs"):
         accuracy_from_counts(correct, count)
-
-
-def test_labels_of_other_length_are_refused() -> None:
-    with pytest.raises(DataError, match=r"got 3 inputs and labels of shape \(2,\)"):
-        accuracy_from_top(np.zeros((3, 1), np.int64), [0, 1])
-
-
-def test_flips_count_each_outcome() -> None:
-    labels = [0, 0, 0, 0, 0, 0]
-    edge = [0, 0, 1, 1, 2, 0]
-    reference = [0, 1, 0, 1, 1, 0]
-    flips = flips_from_top1(edge, reference, labels)
-    assert (flips.both_right, flips.edge_only, flips.reference_only) == (2, 1, 1)
-    assert (flips.both_wrong, flips.changed, flips.flips) == (2, 3, 2)
-    assert (flips.edge, flips.reference) == (Accuracy(3, 6), Accuracy(3, 6))
-    assert flips.mcnemar_p == 1.0
-
-
-def test_flips_of_no_inputs_are_none() -> None:
-    flips = flips_from_top1([], [], [])
-    assert (flips.flips, flips.changed, flips.mcnemar_p) == (0, 0, 1.0)
-
-
-def test_flips_need_the_same_inputs() -> None:
-    with pytest.raises(DataError, match="expected the same inputs in each"):
-        flips_from_top1([0, 1], [0], [0, 1])
