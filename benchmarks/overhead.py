@@ -28,10 +28,12 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from exray.exporters import ExportResult, RecordBatch
+from exray.exporters.buffer import RecordBuffer
 from exray.instrumentation import api
 from exray.instrumentation.config import resolve
 from exray.instrumentation.recorder import Recorder
-from exray.schema.records import FrameRecord, Graph, Run
+from exray.schema.records import FrameRecord
 
 KERNELS = {"xnnpack": "AUTO", "builtin": "BUILTIN_WITHOUT_DEFAULT_DELEGATES"}
 
@@ -57,40 +59,35 @@ _numbers = itertools.count()
 
 @dataclass
 class LastFrame:
-    """Keeps what the measurements need of the frames, and lets the rest go."""
+    """Exporter that keeps what the measurements need of the frames, and lets the rest go."""
 
     frame: FrameRecord | None = None
     inside_ns: list[int] = field(default_factory=list[int])
     levels: dict[str, int] = field(default_factory=dict[str, int])
 
-    def add_run(self, run: Run) -> None:
-        """Forget it."""
-
-    def add_graph(self, graph: Graph) -> None:
-        """Forget it."""
-
-    def add_metrics(self, metrics: object) -> None:
-        """Forget them."""
-
-    def add_frame(self, frame: FrameRecord) -> None:
+    def export(self, batch: RecordBatch) -> ExportResult:
         """Keep the newest frame, and the time of every inference."""
-        self.frame = frame
-        self.levels[frame.level] = self.levels.get(frame.level, 0) + 1
-        self.inside_ns += [inference.dur_ns for inference in frame.inferences]
+        for frame in batch.frames:
+            self.frame = frame
+            self.levels[frame.level] = self.levels.get(frame.level, 0) + 1
+            self.inside_ns += [inference.dur_ns for inference in frame.inferences]
+        return ExportResult.SUCCESS
 
-    def flush(self, timeout_s: float) -> bool:
-        """Return True: there is nothing to write."""
-        return True
+    def forget(self) -> None:
+        """Begin anew."""
+        api.flush()
+        self.inside_ns.clear()
+        self.levels.clear()
 
     def shutdown(self) -> None:
         """Do nothing."""
 
 
 def start_recording(level: str, sampling: str) -> LastFrame:
-    """Record from here on as `exray.configure()` does, into memory."""
+    """Record from here on as `exray.configure()` does, into a buffer that exports to memory."""
     sink = LastFrame()
     config = resolve(build="bench", level=level, lake="unused", sampling=sampling)
-    api.start(Recorder(config, sink))
+    api.start(Recorder(config, RecordBuffer(sink)))
     return sink
 
 
@@ -149,7 +146,7 @@ def measure(model: Path, kernels: str, count: int) -> dict[str, str]:
 
     sink = start_recording("latency", "all")
     recorded = make_interpreter(model, kernels)
-    sink.inside_ns.clear()
+    sink.forget()
     pair = in_turn(plain, recorded, count)
     api.shutdown()
     plain_us = statistics.median(pair.plain_ns) / 1e3
@@ -163,7 +160,6 @@ def measure(model: Path, kernels: str, count: int) -> dict[str, str]:
 
     sink = start_recording("summary", "all")
     recorded = make_interpreter(model, kernels)
-    sink.inside_ns.clear()
     pair = in_turn(plain, recorded, max(count // 4, 20))
     row["summary ms"] = f"{statistics.median(pair.recorded_ns) / 1e6:.2f}"
     row["ns per element"] = per_element(recorded, sink) if kernels == "builtin" else "-"
@@ -172,7 +168,7 @@ def measure(model: Path, kernels: str, count: int) -> dict[str, str]:
     sink = start_recording("summary", "budget")
     recorded = make_interpreter(model, kernels)
     for_seconds(plain, recorded, BUDGET_S)  # learns what frames cost
-    sink.levels.clear()
+    sink.forget()
     pair = for_seconds(plain, recorded, BUDGET_S, BUDGET_FRAMES)
     api.shutdown()
     overhead, half_width = mean_overhead(pair)
@@ -225,6 +221,7 @@ def per_element(interpreter: Any, sink: LastFrame) -> str:
     model.end = watch  # type: ignore[method-assign]
     for _ in range(20):
         interpreter.invoke()
+    api.flush()
     assert sink.frame is not None and sink.frame.inferences[0].tensors is not None
     block = sink.frame.inferences[0].tensors
     layers = [i for i, row in enumerate(block.rows) if block.sites[row["site"]].role == "layer"]

@@ -15,7 +15,7 @@ import time
 import weakref
 from collections.abc import Callable, Sequence
 
-from exray.schema.records import FrameRecord, Graph, MetricRecord, Run, SpanRecord
+from exray.schema.records import FrameRecord, Graph, LaterFrames, MetricRecord, Run, SpanRecord
 
 from .pending import PendingRecords
 from .typing import ExportResult, RecordExporter
@@ -102,6 +102,10 @@ class RecordBuffer:
     def add_frame(self, frame: FrameRecord) -> None:
         """Add a complete frame; nobody may write to its blocks any more."""
         self._add(lambda pending: pending.add_frame(frame))
+
+    def add_frames_later(self, frames: LaterFrames) -> None:
+        """Add frames whose records are made in the buffer's thread."""
+        self._add(lambda pending: pending.add_frames_later(frames))
 
     def add_span(self, span: SpanRecord) -> bool:
         """Add a span outside any frame of ours; False after `shutdown`."""
@@ -204,11 +208,11 @@ class RecordBuffer:
         with self._changed:
             self._flush_wanted = False
             self._attempts += 1
-            attempt, batch = self._attempts, self._pending.take()
-        if batch is None:
+            attempt, sealed = self._attempts, self._pending.take()
+        if sealed is None:
             return False
         try:
-            exported = self._exporter.export(batch) is ExportResult.SUCCESS
+            exported = self._exporter.export(sealed.batch()) is ExportResult.SUCCESS
         except Exception:  # noqa: BLE001  whatever a foreign exporter raises
             self._log_once("the exporter raised", exc_info=True)
             exported = False

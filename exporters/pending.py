@@ -1,13 +1,15 @@
 """Records that wait for export: collected, cut into batches, bounded in size."""
 
+import logging
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from exray.schema.records import (
     FrameRecord,
     Graph,
+    LaterFrames,
     LayerBlock,
     MetricRecord,
     Run,
@@ -16,6 +18,8 @@ from exray.schema.records import (
 )
 
 from .typing import RecordBatch
+
+logger = logging.getLogger(__name__)
 
 FRAME_BYTES = 1000
 """Python objects of a frame or an inference, roughly, besides its blocks."""
@@ -33,20 +37,36 @@ class _Open:
 
     runs: dict[bytes, Run] = field(default_factory=dict[bytes, Run])
     graphs: list[Graph] = field(default_factory=list[Graph])
-    frames: list[FrameRecord] = field(default_factory=list[FrameRecord])
+    frames: list[FrameRecord | LaterFrames] = field(default_factory=list[FrameRecord | LaterFrames])
     spans: list[SpanRecord] = field(default_factory=list[SpanRecord])
     metrics: list[MetricRecord] = field(default_factory=list[MetricRecord])
     size_bytes: int = 0
     since_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Sealed:
+@dataclass(slots=True, eq=False)
+class SealedBatch:
     """A batch that awaits its export; ``number`` counts them."""
 
     number: int
-    batch: RecordBatch
-    size_bytes: int
+    parts: _Open
+    _batch: RecordBatch | None = None
+
+    def batch(self) -> RecordBatch:
+        """Return the same batch every time; the first makes the records that come later.
+
+        Not under the owner's lock: to make them takes long.
+        """
+        if self._batch is None:
+            parts = self.parts
+            self._batch = RecordBatch(
+                tuple(parts.runs.values()),
+                tuple(parts.graphs),
+                tuple(_made(parts.frames)),
+                tuple(parts.spans),
+                tuple(parts.metrics),
+            )
+        return self._batch
 
 
 class PendingRecords:
@@ -67,14 +87,14 @@ class PendingRecords:
         self.sealed_count = 0
         self._max_bytes = max_bytes
         self._open = _Open()
-        self._sealed: deque[_Sealed] = deque()
-        self._in_flight: RecordBatch | None = None
+        self._sealed: deque[SealedBatch] = deque()
+        self._in_flight: SealedBatch | None = None
         self._known_graphs: set[str] = set()
 
     @property
     def size_bytes(self) -> int:
         """Estimated size of all that waits."""
-        return self._open.size_bytes + sum(sealed.size_bytes for sealed in self._sealed)
+        return self._open.size_bytes + sum(sealed.parts.size_bytes for sealed in self._sealed)
 
     @property
     def dropped(self) -> int:
@@ -108,6 +128,11 @@ class PendingRecords:
         self._open.frames.append(frame)
         self._grow(frame_bytes(frame))
 
+    def add_frames_later(self, frames: LaterFrames) -> None:
+        """Add frames whose records `SealedBatch.batch` makes."""
+        self._open.frames.append(frames)
+        self._grow(frames.size_bytes)
+
     def add_span(self, span: SpanRecord) -> None:
         """Add *span*."""
         self._open.spans.append(span)
@@ -124,25 +149,18 @@ class PendingRecords:
         done = self._open
         if done.since_s is None:
             return
-        batch = RecordBatch(
-            tuple(done.runs.values()),
-            tuple(done.graphs),
-            tuple(done.frames),
-            tuple(done.spans),
-            tuple(done.metrics),
-        )
         self.sealed_count += 1
-        self._sealed.append(_Sealed(self.sealed_count, batch, done.size_bytes))
+        self._sealed.append(SealedBatch(self.sealed_count, done))
         self._open = _Open()
 
-    def take(self) -> RecordBatch | None:
+    def take(self) -> SealedBatch | None:
         """Return the oldest batch, which stays here until `finish`; None if none is ready."""
-        self._in_flight = self._sealed[0].batch if self._sealed else None
+        self._in_flight = self._sealed[0] if self._sealed else None
         return self._in_flight
 
     def finish(self, *, exported: bool) -> None:
         """Forget the batch taken last, or put it back."""
-        if exported and self._sealed and self._sealed[0].batch is self._in_flight:
+        if exported and self._sealed and self._sealed[0] is self._in_flight:
             self._sealed.popleft()
         self._in_flight = None
 
@@ -152,8 +170,8 @@ class PendingRecords:
 
     def unexported(self) -> int:
         """Return how many frames, spans and metrics wait."""
-        waiting: list[_Open | RecordBatch] = [self._open, *(s.batch for s in self._sealed)]
-        return sum(len(w.frames) + len(w.spans) + len(w.metrics) for w in waiting)
+        waiting = [self._open, *(sealed.parts for sealed in self._sealed)]
+        return sum(_count(w.frames) + len(w.spans) + len(w.metrics) for w in waiting)
 
     def _grow(self, size_bytes: int) -> None:
         if self._open.since_s is None:
@@ -166,20 +184,38 @@ class PendingRecords:
 
     def _drop_oldest(self) -> bool:
         """Drop the oldest batch that nobody is exporting; False if there is none."""
-        droppable = (s for s in self._sealed if s.batch is not self._in_flight)
+        droppable = (s for s in self._sealed if s is not self._in_flight)
         sealed = next(droppable, None)
         if sealed is None:
             return False
         self._sealed.remove(sealed)
-        self.dropped_frames += len(sealed.batch.frames)
-        self.dropped_spans += len(sealed.batch.spans)
-        self.dropped_metrics += len(sealed.batch.metrics)
-        runs = {run.run_id: run for run in sealed.batch.runs}
-        if runs or sealed.batch.graphs:
-            self._open.runs = runs | self._open.runs
-            self._open.graphs = [*sealed.batch.graphs, *self._open.graphs]
+        parts = sealed.parts
+        self.dropped_frames += _count(parts.frames)
+        self.dropped_spans += len(parts.spans)
+        self.dropped_metrics += len(parts.metrics)
+        if parts.runs or parts.graphs:
+            self._open.runs = parts.runs | self._open.runs
+            self._open.graphs = [*parts.graphs, *self._open.graphs]
             self._open.since_s = self._open.since_s or time.monotonic()
         return True
+
+
+def _made(frames: Sequence[FrameRecord | LaterFrames]) -> Iterator[FrameRecord]:
+    """Yield the records of frames; some that cannot be made must not hold up the others."""
+    for some in frames:
+        if isinstance(some, FrameRecord):
+            yield some
+            continue
+        try:
+            records = some()
+        except Exception:  # whatever a bad value makes numpy raise
+            logger.warning("exray: up to %d frames are lost", len(some), exc_info=True)
+        else:
+            yield from records
+
+
+def _count(frames: Sequence[FrameRecord | LaterFrames]) -> int:
+    return sum(1 if isinstance(some, FrameRecord) else len(some) for some in frames)
 
 
 def frame_bytes(frame: FrameRecord) -> int:

@@ -13,6 +13,8 @@ PLAUSIBLE_UNTIL_NS = 2**31 * 10**9
 SHORTEST_SUSPEND_NS = 10**9
 """Less is the time that passes between the readings of two clocks on a busy machine."""
 
+_IS_NATIVE = "CLOCK_MONOTONIC)" in time.get_clock_info("perf_counter").implementation
+
 
 def suspended_ns() -> int:
     """Return how long the machine has been suspended since it booted, 0 where unknown."""
@@ -57,10 +59,20 @@ class Clock:
 
         Between frames, that is: no time of an open frame may move.
         """
+        self.offset_ns = self.offset_when(self.suspended_ns())  # two threads put in the same
+
+    def offset_when(self, suspended_ns: int) -> int:
+        """Return wall time less monotonic time when the machine had slept so long."""
         offset_ns, suspended = self._anchor
-        offset_ns += self.suspended_ns() - suspended
+        offset_ns += suspended_ns - suspended
         if abs(offset_ns - self.offset_ns) >= SHORTEST_SUSPEND_NS:
-            self.offset_ns = offset_ns  # two threads at once put in the same
+            return offset_ns
+        return self.offset_ns
+
+    @property
+    def is_native(self) -> bool:
+        """Whether it reads the clocks that native code reads too."""
+        return _IS_NATIVE and self.monotonic_ns is time.perf_counter_ns
 
     def now_ns(self) -> int:
         """Return nanoseconds since 1970, never before an earlier answer."""

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import xxhash
 
@@ -9,6 +10,9 @@ from exray.schema.identity import tensor_bytes
 from exray.schema.records import LaterLayers, LayerBlock, MetricRecord, TensorSite
 
 from .capture import Array, Carrier, TensorRecorder
+
+if TYPE_CHECKING:
+    from .timed_call import TimedCalls
 
 Seen = list[tuple[TensorSite, Array]]
 """Model inputs or outputs in the model's order: where each is seen, and its value."""
@@ -19,6 +23,9 @@ class Execution(ABC):
 
     is_leaf = False
     """Whether nothing of the application's runs inside the call, only the runtime's code."""
+
+    timed_calls: "TimedCalls | None" = None
+    """What records a call that keeps only its times, where there is something quicker."""
 
     @abstractmethod
     def read_inputs(self) -> Seen:

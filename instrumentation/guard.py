@@ -62,6 +62,15 @@ def guard(doing: str) -> Guard:
     return Guard(doing)
 
 
+def swallow(doing: str, error: Exception) -> bool:
+    """Do with *error* what the guard does; False if it is to be raised on.
+
+    For what runs so often that a guard's own two calls are too many: ``except Exception as
+    error: if not swallow("end a frame", error): raise``.
+    """
+    return guard(doing).__exit__(type(error), error, error.__traceback__)
+
+
 def _report(doing: str, error: Exception) -> None:
     try:
         log_once(

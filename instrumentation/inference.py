@@ -49,6 +49,9 @@ def trace_call(model: TracedModel, execution: Execution, call: Callable[[], Resu
         with guard("name a frame"):
             leaf = find_leaf(model, execution, turn)
         if leaf is not None and leaf.choice.level == Level.LATENCY:
+            timed = execution.timed_calls
+            if timed is not None and timed.holds_for(model.recorder):
+                return timed.call(call, leaf)
             return call_leaf(model, execution, call, leaf)
     inference = Inference(model, execution, turn, leaf=leaf)
     start_ns: int | None = None

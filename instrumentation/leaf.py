@@ -181,41 +181,93 @@ class _Frame:
         execution.end()
         if not self._is_open:
             return
-        inference = InferenceRecord(
-            run=leaf.run,
-            span_id=new_span_id(),
-            start_ns=self.model_start_ns + recorder.clock.offset_ns,
-            dur_ns=end_ns - self.model_start_ns,
-        )
-        recorder.close_frame(
-            RecordingFrame.failed(
-                recorder,
-                leaf.rates,
-                input_id=leaf.name,
-                label=None,
-                inferences=[inference],
-                start_ns=self._start_ns,
-                end_ns=end_ns,
-                error=error,
-            )
+        failed_leaf(
+            recorder,
+            leaf.run,
+            leaf.rates,
+            leaf.name,
+            start_ns=self._start_ns,
+            model_start_ns=self.model_start_ns,
+            end_ns=end_ns,
+            error=error,
         )
         self._count(self.model_start_ns - self._start_ns, end_ns, is_typical=False)
 
     def _count(self, overhead_ns: int, end_ns: int, *, is_typical: bool) -> None:
-        recorder, leaf = self._recorder, self._leaf
-        if not recorder.sampler.is_selective:
-            return
-        around_ns = self._start_ns - leaf.before_ns + recorder.clock.monotonic_ns() - end_ns
-        recorder.sampler.add_frame(
-            FrameCost(
-                Level.LATENCY,
-                plain_ns=max(end_ns - self._start_ns - overhead_ns, 0),
-                cost_ns=overhead_ns + around_ns - leaf.naming_ns,
-                naming_ns=leaf.naming_ns,
-                end_ns=end_ns,
-                is_typical=is_typical,
-            )
+        count_leaf(
+            self._recorder,
+            self._leaf,
+            self._start_ns,
+            overhead_ns,
+            end_ns,
+            is_typical=is_typical,
         )
+
+
+def failed_leaf(
+    recorder: Recorder,
+    run: Run,
+    rates: Rates,
+    name: str | None,
+    *,
+    start_ns: int,
+    model_start_ns: int,
+    end_ns: int,
+    error: BaseException,
+) -> None:
+    """Record a call that raised *error*; times are monotonic."""
+    inference = InferenceRecord(
+        run=run,
+        span_id=new_span_id(),
+        start_ns=model_start_ns + recorder.clock.offset_ns,
+        dur_ns=end_ns - model_start_ns,
+    )
+    recorder.close_frame(
+        RecordingFrame.failed(
+            recorder,
+            rates,
+            input_id=name,
+            label=None,
+            inferences=[inference],
+            start_ns=start_ns,
+            end_ns=end_ns,
+            error=error,
+        )
+    )
+
+
+def count_leaf(
+    recorder: Recorder,
+    leaf: Leaf,
+    start_ns: int,
+    overhead_ns: int,
+    end_ns: int,
+    *,
+    is_typical: bool,
+) -> None:
+    """Tell the sampler what a call took that was recorded.
+
+    Args:
+        recorder: Has the sampler.
+        leaf: The call.
+        start_ns: Monotonic time at which its frame began, its input named.
+        overhead_ns: What recording took until *end_ns*.
+        end_ns: Monotonic time at which the frame ended.
+        is_typical: Whether the next ones will cost as much.
+    """
+    if not recorder.sampler.is_selective:
+        return
+    around_ns = start_ns - leaf.before_ns + recorder.clock.monotonic_ns() - end_ns
+    recorder.sampler.add_frame(
+        FrameCost(
+            Level.LATENCY,
+            plain_ns=max(end_ns - start_ns - overhead_ns, 0),
+            cost_ns=overhead_ns + around_ns - leaf.naming_ns,
+            naming_ns=leaf.naming_ns,
+            end_ns=end_ns,
+            is_typical=is_typical,
+        )
+    )
 
 
 def _difference(later: int | None, earlier: int | None) -> int | None:

@@ -44,6 +44,8 @@ from .litert_shadow import Shadow
 from .probe import Mode, Recording
 from .recorder import Recorder
 from .tflite_file import TfliteTensor
+from .timed_call import TimedCalls
+from .timed_frames import TimedModel
 from .traced_model import TracedModel
 from .xnnpack_operators import extra_metrics
 
@@ -133,6 +135,8 @@ class LiteRTModel(TracedModel, Execution):
             self._layers = ProbedLayers(graph, probe.select)
         self._details: dict[str, Sequence[Details]] = {}
         self._viewable: dict[str, bool] = {}
+        self._timed_of: object = None
+        """Generation for which it was found out whether calls can be timed by the probe."""
         self._sites_seen: dict[tuple[str, int, int, tuple[int, ...]], TensorSite] = {}
 
     @property
@@ -177,12 +181,14 @@ class LiteRTModel(TracedModel, Execution):
                 "layers' tensors: at level 'summary' its inputs and outputs are summarised, its "
                 "layers are not. Construct it anew after exray.configure().",
             )
+        self.timed_calls = self._timed_of = None
         super().rebind(recorder)
 
     # --- recording ---------------------------------------------------------------------
 
     def allocated(self) -> None:
         """Watch what delegates have made of the graph, after an allocation."""
+        self.timed_calls = self._timed_of = None  # found out anew: the inputs may lie elsewhere
         if self._probe is not None:
             self._probe.allocated(self.interpreter)
 
@@ -199,6 +205,8 @@ class LiteRTModel(TracedModel, Execution):
     def begin(self, family: int, *, summarises: bool) -> None:
         """Let the probe record the invocation that follows."""
         self._recording = None
+        if self.timed_calls is not None:
+            self.timed_calls.pause()
         if self._probe is not None and self._layers is not None:
             in_place = summarises and not self._is_fused and not self._needs_arrays
             self._probe.begin(Mode.SUMMARY if in_place else Mode.TIMES, family)
@@ -245,6 +253,10 @@ class LiteRTModel(TracedModel, Execution):
 
     def hash_inputs(self) -> str | None:
         """Return the name that the model inputs give a frame, from where they lie."""
+        if self.timed_calls is not None:
+            name = self.timed_calls.name()
+            if name is not None:
+                return name
         if not self._is_viewable("input"):
             return None
         tensor = self.interpreter.tensor
@@ -335,7 +347,24 @@ class LiteRTModel(TracedModel, Execution):
         if recording is None or layers is None or not len(recording.ops):
             return None
         self._extra = layers.extra(recording)
+        if self._timed_of is not self.recorder.generation:
+            self._timed_of = self.recorder.generation
+            self.timed_calls = self._timed_calls(layers)
         return lambda: layers.block(recording, None, inference)
+
+    def _timed_calls(self, layers: ProbedLayers) -> TimedCalls | None:
+        """Return what records the calls to come, None where the probe alone cannot."""
+        probe = self._probe.watching if self._probe is not None else None
+        is_native = self.recorder.clock.is_native
+        if probe is None or not (is_native and self._is_viewable("input")):
+            return None
+        if not self._is_viewable("output"):
+            return None
+        indices = [int(detail["index"]) for detail in self.details("input")]
+        probe.set_edges(indices, int(self.details("output")[0]["index"]))
+        if not probe.name_call():
+            return None
+        return TimedCalls(TimedModel(self.recorder, self.ensure_run(), layers), probe)
 
     def read_metrics(self) -> Sequence[MetricRecord]:
         """Return how many operators XNNPACK added of its own, and their time."""

@@ -123,12 +123,13 @@ class LiteRTProbe:
         self._recording = False
         recording = self._probe.end()
         if recording.dropped:
-            log_once(
-                "probe dropped",
-                f"the native probe had no room for {recording.dropped} records of one "
-                "invocation, as of a loop with many rounds: those layers are not recorded.",
-            )
+            log_dropped(recording.dropped)
         return recording
+
+    @property
+    def watching(self) -> Probe | None:
+        """The probe, once it watches all that it will: not before the first allocation."""
+        return None if self._late else self._probe
 
     def select(self, subgraph: int, node: int, *, selected: bool) -> None:
         """Leave a node's outputs out of what is summarised, or take them in again."""
@@ -144,6 +145,15 @@ class LiteRTProbe:
                 f"the native probe stands aside, because this runtime is not as it expects "
                 f"({refusal}): layers have no times.",
             )
+
+
+def log_dropped(records: int) -> None:
+    """Log that there was no room for that many records of one invocation."""
+    log_once(
+        "probe dropped",
+        f"the native probe had no room for {records} records of one invocation, as of a loop "
+        "with many rounds: those layers are not recorded.",
+    )
 
 
 def make_probe(interpreter_class: type, plan: CapturePlan) -> LiteRTProbe | None:

@@ -25,22 +25,40 @@ FindRecorder = Callable[[], Recorder | None]
 PatchModule = Callable[[ModuleType, FindRecorder], None]
 """Patches a runtime's module that is imported."""
 
-_suppressed = threading.local()
+untraced_threads: dict[int, int] = {}
+"""How many blocks of `untraced` each thread is inside, by its identity; those in none are absent.
+
+No `threading.local`: to ask that takes tens of microseconds behind a network, and most ask."""
+
+
+def _forget_other_threads() -> None:
+    """Keep of a forked child what is of its only thread."""
+    own = threading.get_ident()
+    for other in [thread for thread in untraced_threads if thread != own]:
+        del untraced_threads[other]
+
+
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(after_in_child=_forget_other_threads)
 
 
 class untraced:  # noqa: N801 - reads as a statement: with untraced(): ...
     """Leave alone what this thread constructs and runs inside the block."""
 
     def __enter__(self) -> None:
-        _suppressed.depth = getattr(_suppressed, "depth", 0) + 1
+        thread = threading.get_ident()
+        untraced_threads[thread] = untraced_threads.get(thread, 0) + 1
 
     def __exit__(self, *_: object) -> None:
-        _suppressed.depth -= 1
+        thread = threading.get_ident()
+        depth = untraced_threads.pop(thread) - 1
+        if depth:
+            untraced_threads[thread] = depth
 
 
 def is_untraced() -> bool:
     """Whether this thread is inside `untraced`."""
-    return getattr(_suppressed, "depth", 0) > 0
+    return threading.get_ident() in untraced_threads
 
 
 # --- when a module is imported ----------------------------------------------------------

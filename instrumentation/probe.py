@@ -5,7 +5,7 @@ the runtime loads as it loads any external delegate.
 """
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from exray.schema.records import TENSOR_ROW
 
-from .probe_rows import EVENT_ROW, FRAME_COUNTS, NODE_ROW, OP_ROW, SLOT_ROW
+from .probe_rows import CALL_ROW, CALL_WORDS, EVENT_ROW, FRAME_COUNTS, NODE_ROW, OP_ROW, SLOT_ROW
 
 Rows = NDArray[np.void]
 """A structured array, its dtype one of `probe_rows` or `TENSOR_ROW`."""
@@ -102,6 +102,10 @@ class Probe:
         self._layout_number = -1
         self._layout: Layout | None = None
         self._buffers: tuple[memoryview, memoryview, memoryview] | None = None
+        self._packet = memoryview(b"")
+        words_at: int = self._library.exray_call_words(self._pointer)
+        self.call_words = _memory_at(words_at, CALL_WORDS.itemsize).cast("q")
+        """`CALL_WORDS` of the newest call, as integers of 8 bytes."""
 
     def attach(self, interpreter: Any) -> None:
         """Watch the nodes of *interpreter* as they are now.
@@ -135,8 +139,7 @@ class Probe:
         self._library.exray_probe_end(self._pointer, self._counts_at)
         ops, tensors, events, dropped, summary_ns, number = self._counts.tolist()[0]
         if number != self._layout_number or self._buffers is None or self._layout is None:
-            self._layout, self._buffers = self._read_layout(), self._map_buffers()
-            self._layout_number = number
+            self._layout, self._buffers = self._renew_layout(number)
         op_memory, tensor_memory, event_memory = self._buffers
         return Recording(
             _first_rows(op_memory, ops, OP_ROW),
@@ -147,9 +150,45 @@ class Probe:
             self._layout,
         )
 
+    # --- calls that keep only their times ----------------------------------------------
+
+    def set_edges(self, inputs: Sequence[int], output: int) -> None:
+        """Say which tensors of the first subgraph are the inputs, and the first output."""
+        indices = np.array(inputs, np.int32)
+        self._library.exray_call_edges(self._pointer, indices.ctypes.data, len(indices), output)
+
+    def name_call(self) -> bool:
+        """Hash the inputs of the call that follows; False where they cannot be read."""
+        return bool(self._library.exray_call_name(self._pointer))
+
+    def drop_call(self) -> None:
+        """End a recording that an error cut short, or that never began."""
+        self._library.exray_call_drop(self._pointer)
+
+    def call_layout(self, number: int) -> tuple["Layout", memoryview]:
+        """Return the layout of that number and where packets of its calls stand.
+
+        A packet is a `CALL_ROW`, its operators, and its events.
+        """
+        if number != self._layout_number or self._layout is None:
+            self._renew_layout(number)
+        assert self._layout is not None
+        return self._layout, self._packet
+
     def select(self, subgraph: int, node: int, *, selected: bool) -> None:
         """Leave a node's outputs out of what is summarised, or take them in again."""
         self._library.exray_probe_select(self._pointer, subgraph, node, selected)
+
+    def _renew_layout(
+        self, number: int
+    ) -> "tuple[Layout, tuple[memoryview, memoryview, memoryview]]":
+        """Read what has changed with the layout of that number."""
+        self._layout, self._buffers = self._read_layout(), self._map_buffers()
+        capacity = ctypes.c_int64()
+        packet_at: int = self._library.exray_call_packet(self._pointer, ctypes.byref(capacity))
+        self._packet = _memory_at(packet_at or 0, capacity.value)
+        self._layout_number = number
+        return self._layout, self._buffers
 
     def _read_layout(self) -> Layout:
         read = self._library
@@ -189,6 +228,21 @@ def _first_rows(memory: memoryview, count: int, dtype: np.dtype[Any]) -> Rows:
     return np.frombuffer(bytearray(memory[: count * dtype.itemsize]), dtype)
 
 
+def recording_from_packet(packet: bytes, layout: Layout) -> Recording:
+    """Return the operators' times of a packet."""
+    row = np.frombuffer(packet, CALL_ROW, 1)[0]
+    ops, events = int(row["ops"]), int(row["events"])
+    events_at = CALL_ROW.itemsize + ops * OP_ROW.itemsize
+    return Recording(
+        np.frombuffer(packet, OP_ROW, ops, CALL_ROW.itemsize),
+        NO_TENSORS,
+        np.frombuffer(packet, EVENT_ROW, events, events_at) if events else NO_EVENTS,
+        int(row["dropped"]),
+        0,
+        layout,
+    )
+
+
 def _declared(library: ctypes.CDLL) -> Any:
     """Return the library, its functions' arguments declared.
 
@@ -208,4 +262,14 @@ def _declared(library: ctypes.CDLL) -> Any:
     ):
         function = getattr(library, f"exray_probe_{name}")
         function.argtypes, function.restype = arguments, result
+    calls: tuple[tuple[str, list[Any], Any], ...] = (
+        ("edges", [pointer, pointer, number, number], None),
+        ("name", [pointer], number),
+        ("drop", [pointer], None),
+        ("words", [pointer], pointer),
+        ("packet", [pointer, pointer], pointer),
+    )
+    for name, arguments, returned in calls:
+        function = getattr(library, f"exray_call_{name}")
+        function.argtypes, function.restype = arguments, returned
     return library

@@ -68,3 +68,33 @@ FRAME_COUNTS = np.dtype(
     ]
 )
 """What one recording holds."""
+
+CALL_ROW = np.dtype(
+    [
+        ("input_hash", np.uint64),  # XXH3-64 of the inputs' bytes, one after the other
+        ("output_hash", np.int64),  # XXH3-64 of the first output's bytes
+        ("own_ns", np.int64),  # time within the call that the probe took for this row
+        ("suspended_ns", np.int64),  # that the machine has slept
+        ("cpu_ns", np.int64),  # of the process's processor time
+        ("peak_bytes", np.int64),  # of the process's resident set
+        ("has_output", np.int32),  # whether the output could be hashed
+        ("ops", np.int32),
+        ("events", np.int32),
+        ("dropped", np.int32),
+    ]
+)
+"""What a call that keeps only its times says of itself; its operators and events follow it."""
+
+CALL_WORDS = np.dtype(
+    [
+        # Set to `RECORD_CALL`. The probe sets 0 once the call began, then bytes of the packet,
+        # with the layout's number in the upper half.
+        ("call", np.int64),
+        ("input_hash", np.int64),  # as in the row, like the following
+        ("own_ns", np.int64),
+    ]
+)
+"""What is said of such a call while it goes on."""
+
+RECORD_CALL, RECORD_NAMED_CALL = 1, 2
+"""Record the next call; and its inputs need no hash."""

@@ -1,12 +1,13 @@
 """The recorder: one configuration, its runs, and the road to the exporter."""
 
+import itertools
 import threading
-from collections import Counter
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from exray.schema.identity import new_run_id
-from exray.schema.records import FrameRecord, Graph, MetricRecord, Run
+from exray.schema.records import FrameRecord, Graph, LaterFrames, MetricRecord, Run
 
 from .budget import Budget
 from .clock import Clock
@@ -79,6 +80,9 @@ class Recorder:
         self.sampler = self._new_sampler()
         """Decides which frames are recorded."""
         self._sink = sink
+        self.add_later: Callable[[LaterFrames], None] | None
+        self.add_later = getattr(sink, "add_frames_later", None)
+        """Takes frames whose records are made in the sink's own time; None where it has none."""
         self._metrics = RunMetrics(sink)
         self._host = HostSampler(self._metrics, self.clock.now_ns, config.host_period_s)
         self._renew()
@@ -98,7 +102,7 @@ class Recorder:
         self._lock = threading.Lock()
         self._latest_run: Run | None = None
         self._waiting: list[FrameRecord] = []
-        self._frames_of_run: Counter[bytes] = Counter()
+        self._numbers_of_run: dict[bytes, Iterator[int]] = defaultdict(itertools.count)
         self.placeholder_run = self.open_run()
         """Run of the frames in which no model ran, until they have another."""
 
@@ -142,13 +146,7 @@ class Recorder:
 
         A frame without a model belongs to the process's latest run, or waits for the first.
         """
-        untraced = self.sampler.take_untraced()
-        if untraced:
-            frame.metrics.append(
-                MetricRecord(
-                    name=UNTRACED_FRAMES, value=untraced, time_ns=frame.start_ns, unit="{frame}"
-                )
-            )
+        _say_untraced(frame, self.sampler.take_untraced())
         with self._lock:
             if frame.run is self.placeholder_run:
                 if self._latest_run is None:
@@ -172,8 +170,26 @@ class Recorder:
         self._host.wake()
 
     def _number(self, frame: FrameRecord) -> None:
-        frame.frame_index = self._frames_of_run[frame.run.run_id]
-        self._frames_of_run[frame.run.run_id] += 1
+        frame.frame_index = next(self._numbers_of_run[frame.run.run_id])
+
+    def numbers_of(self, run: Run) -> Iterator[int]:
+        """Return what numbers the frames of *run*; to take the next one needs no lock."""
+        with self._lock:
+            return self._numbers_of_run[run.run_id]
+
+    def complete(self, frame: FrameRecord, number: int, untraced: int) -> FrameRecord:
+        """Return *frame*, as `close_frame` would hand it on.
+
+        For frames that are put together later than they closed: number and count are of then.
+        """
+        frame.frame_index = number
+        _say_untraced(frame, untraced)
+        self.privacy.apply(frame)
+        return frame
+
+    def use(self, run: Run) -> None:
+        """Note that *run* records something still."""
+        self._use([run])
 
     def _wait(self, frame: FrameRecord) -> None:
         if len(self._waiting) < WAITING_FRAMES:
@@ -223,3 +239,12 @@ class Recorder:
                 self._hand_on(frame)
         finally:
             self._sink.shutdown()
+
+
+def _say_untraced(frame: FrameRecord, untraced: int) -> None:
+    if untraced:
+        frame.metrics.append(
+            MetricRecord(
+                name=UNTRACED_FRAMES, value=untraced, time_ns=frame.start_ns, unit="{frame}"
+            )
+        )

@@ -11,7 +11,7 @@ from exray.exporters.otlp_settings import check_endpoint, endpoint_from_environm
 from exray.exporters.spool import Spool
 from exray.exporters.typing import RecordExporter
 from exray.schema.errors import ExrayError, MissingExtraError, UsageError
-from exray.schema.records import FrameRecord, Graph, MetricRecord, Run
+from exray.schema.records import FrameRecord, Graph, LaterFrames, MetricRecord, Run
 
 from .config import Config
 from .guard import log_once
@@ -141,6 +141,22 @@ class Tee:
         """Give all a complete frame."""
         for sink in self._sinks:
             sink.add_frame(frame)
+
+    @property
+    def add_frames_later(self) -> Callable[[LaterFrames], None] | None:
+        """Gives all frames whose records are made later; None where one has no such time."""
+        takers: list[Callable[[LaterFrames], None]] = []
+        for sink in self._sinks:
+            taker = getattr(sink, "add_frames_later", None)
+            if taker is None:
+                return None
+            takers.append(taker)
+
+        def add(frames: LaterFrames) -> None:
+            for take in takers:
+                take(frames)
+
+        return add
 
     def add_metrics(self, metrics: Sequence[MetricRecord]) -> None:
         """Give all numbers outside any frame."""

@@ -7,6 +7,7 @@ for a model (names, operator, shape, quantization) stands once in a `TensorSite`
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -332,3 +333,23 @@ class FrameRecord:
     spans: list[SpanRecord] = field(default_factory=list[SpanRecord])
     tensors: list[TensorBlock] = field(default_factory=list[TensorBlock])
     metrics: list[MetricRecord] = field(default_factory=list[MetricRecord])
+
+
+class LaterFrames(Protocol):
+    """Frames whose records are made when they are exported: the application has no time for that.
+
+    More may come until then.
+    """
+
+    @property
+    def size_bytes(self) -> int:
+        """Roughly the most that they take in memory until then."""
+        ...
+
+    def __len__(self) -> int:
+        """Return how many there are now."""
+        ...
+
+    def __call__(self) -> Sequence[FrameRecord]:
+        """Return their records, the same ones every time; from then on no more come."""
+        ...

@@ -31,8 +31,15 @@ TfLiteStatus Trampoline(TfLiteContext* context, TfLiteNode* live) {
   Node* node = subgraph == nullptr ? nullptr : subgraph->Find(live->outputs);
   if (node == nullptr) return kTfLiteError;  // no other function of this node is known
   Probe* probe = subgraph->probe;
-  if (!probe->IsRecording()) return node->invoke(context, live);
-  return probe->Run(subgraph, node, context, live);
+  if (!probe->IsRecording()) {
+    if (!probe->IsCallWanted(*node)) return node->invoke(context, live);
+    probe->StartCall();
+    if (!probe->IsInCall()) return node->invoke(context, live);
+  }
+  const bool is_last = node->is_last;  // `node` may move while it runs
+  const TfLiteStatus status = probe->Run(subgraph, node, context, live);
+  if (is_last && status == kTfLiteOk && probe->IsInCall()) probe->EndCall();
+  return status;
 }
 
 size_t HashOf(const void* pointer) {
@@ -167,11 +174,17 @@ TfLiteStatus Probe::Attach(TfLiteContext* context) {
     seen.push_back(live->outputs);
     subgraph->nodes.push_back(node);
   }
+  if (subgraph->index == 0 && !subgraph->nodes.empty()) {
+    subgraph->nodes.front().is_first = true;
+    subgraph->nodes.back().is_last = true;
+  }
   if (holds_trampoline) {  // nodes that a delegate took over come back when it is undone
     for (const Node& node : old->nodes) {
       if (std::find(seen.begin(), seen.end(), node.outputs) != seen.end()) continue;
       subgraph->nodes.push_back(node);
-      subgraph->nodes.back().replaced = 0;  // a delegate's node does not come back
+      Node& back = subgraph->nodes.back();
+      back.replaced = 0;  // a delegate's node does not come back
+      back.is_first = back.is_last = false;
     }
   }
   subgraph->BuildTable();
@@ -239,6 +252,7 @@ void Probe::Retire() {
   ops_ = {};
   tensors_ = {};
   events_ = {};
+  packet_ = {};
   slots_ = {};
   nodes_ = {};
   replaced_ = {};

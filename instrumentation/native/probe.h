@@ -36,6 +36,8 @@ struct Node {
   int first_replaced;  // into `Subgraph::replaced`
   int first_slot;      // of its outputs, one after the other
   bool is_selected = true;  // its outputs are summarised
+  bool is_first = false;    // of the plan of the first subgraph
+  bool is_last = false;
 };
 
 // The nodes of one subgraph, by the context that runs it. Outlives probe and interpreter.
@@ -64,6 +66,26 @@ class Probe {
   void Begin(Mode mode, int family);
   // Closes it and tells what it holds.
   void End(FrameCounts* counts);
+
+  // --- calls that keep only their times, recorded by the probe alone (probe_call.cc) ---
+  // Says which tensors of the first subgraph are the model's inputs, and its first output.
+  void SetEdges(const int32_t* inputs, int count, int32_t output);
+  // Hashes the inputs of the call that follows; false where they cannot be read.
+  bool NameCall();
+  // Whether the next call is to be recorded, and begins now with this node.
+  bool IsCallWanted(const Node& node) const {
+    return node.is_first && (words_.call == kRecordCall || words_.call == kRecordNamedCall);
+  }
+  void StartCall();
+  bool IsInCall() const { return is_in_call_; }
+  // Closes the recording, and puts it together as `packet`.
+  void EndCall();
+  // Closes one that an error cut short.
+  void DropCall();
+  const uint8_t* packet() const { return packet_.data(); }
+  size_t packet_capacity() const { return packet_.size(); }
+  const CallWords* words() const { return &words_; }
+
   // Lets every interpreter run as if the probe were not there, and frees its buffers.
   void Retire();
 
@@ -101,6 +123,7 @@ class Probe {
   void Summarise(const Node& node, int32_t op, TfLiteContext* context);
   static void SetShape(SlotRow* slot, const TfLiteTensor& tensor);
   static bool HasChanged(const SlotRow& slot, const TfLiteTensor& tensor);
+  TfLiteContext* FirstSubgraph() const;
   static bool ViewOf(const TfLiteTensor& tensor, TensorView* view);
 
   TfLiteDelegate delegate_{};
@@ -124,6 +147,13 @@ class Probe {
   std::vector<OpRow> ops_;
   std::vector<TensorRow> tensors_;
   std::vector<EventRow> events_;
+  std::vector<int32_t> inputs_;
+  std::vector<Bytes> input_bytes_;
+  int32_t output_ = -1;
+  bool is_in_call_ = false;
+  CallWords words_{};
+  CallRow call_{};
+  std::vector<uint8_t> packet_;  // a `CallRow`, its operators, its events
 };
 
 // Returns the record of a context, null where none was made.

@@ -53,6 +53,32 @@ EXRAY_API void exray_probe_select(TfLiteDelegate* delegate, int subgraph, int no
   Probe::From(delegate)->Select(subgraph, node, selected != 0);
 }
 
+// Calls that keep only their times: see `Probe`.
+
+EXRAY_API void exray_call_edges(TfLiteDelegate* delegate, const int32_t* inputs, int count,
+                                int32_t output) {
+  Probe::From(delegate)->SetEdges(inputs, count, output);
+}
+
+EXRAY_API int exray_call_name(TfLiteDelegate* delegate) {
+  return Probe::From(delegate)->NameCall();
+}
+
+// Ends a recording that an error cut short.
+EXRAY_API void exray_call_drop(TfLiteDelegate* delegate) { Probe::From(delegate)->DropCall(); }
+
+// Where `CallWords` stand, as long as the library is loaded.
+EXRAY_API const void* exray_call_words(TfLiteDelegate* delegate) {
+  return Probe::From(delegate)->words();
+}
+
+// Address and capacity of the packet; both change with the layout.
+EXRAY_API const void* exray_call_packet(TfLiteDelegate* delegate, int64_t* capacity) {
+  const Probe* probe = Probe::From(delegate);
+  *capacity = static_cast<int64_t>(probe->packet_capacity());
+  return probe->packet();
+}
+
 // Addresses and capacities of the three buffers: operators, tensors, events.
 EXRAY_API void exray_probe_buffers(TfLiteDelegate* delegate, void** buffers, int64_t* capacities) {
   Probe* probe = Probe::From(delegate);
@@ -78,10 +104,11 @@ EXRAY_API int exray_probe_replaced(TfLiteDelegate* delegate, int32_t* out, int c
   return CopyRows(Probe::From(delegate)->replaced(), out, capacity);
 }
 
-// Writes the sizes of OpRow, SlotRow, NodeRow, EventRow and FrameCounts.
+// Writes the sizes of OpRow, SlotRow, NodeRow, EventRow, FrameCounts, CallRow and CallWords.
 EXRAY_API void exray_probe_row_sizes(int32_t* sizes) {
-  const size_t all[] = {sizeof(exray::OpRow), sizeof(exray::SlotRow), sizeof(exray::NodeRow),
-                        sizeof(exray::EventRow), sizeof(exray::FrameCounts)};
+  const size_t all[] = {sizeof(exray::OpRow),       sizeof(exray::SlotRow), sizeof(exray::NodeRow),
+                        sizeof(exray::EventRow),    sizeof(exray::FrameCounts),
+                        sizeof(exray::CallRow),     sizeof(exray::CallWords)};
   std::copy(std::begin(all), std::end(all), sizes);
 }
 

@@ -65,6 +65,31 @@ struct FrameCounts {
   int64_t layout;        // changes when slots, nodes or buffers are others than before
 };
 
+// What a call that keeps only its times says of itself. Operators and events follow it.
+struct CallRow {
+  uint64_t input_hash;   // XXH3-64 of the inputs' bytes, one after the other
+  int64_t output_hash;   // XXH3-64 of the first output's bytes
+  int64_t own_ns;        // time within the call that the probe took for this row
+  int64_t suspended_ns;  // that the machine has slept
+  int64_t cpu_ns;        // of the process's processor time
+  int64_t peak_bytes;    // of the process's resident set
+  int32_t has_output;    // whether the output could be hashed
+  int32_t ops;
+  int32_t events;
+  int32_t dropped;
+};
+
+// What Python and the probe tell each other of such a call.
+struct CallWords {
+  // Python: record the next call (kRecordCall). The probe: 0 once it began, then bytes of the
+  // packet, with the layout's number in the upper half.
+  int64_t call;
+  int64_t input_hash;  // as in the row, like the following
+  int64_t own_ns;
+};
+
+constexpr int64_t kRecordCall = 1, kRecordNamedCall = 2;  // whose inputs need no hash
+
 #pragma pack(pop)
 
 }  // namespace exray

@@ -251,6 +251,10 @@ SummaryStatus summarise(const TensorView& tensor, int family, TensorRow* row,
   return status;
 }
 
+uint64_t hash_bytes(const Bytes* parts, size_t count) noexcept {
+  return kernels_in_force().hash(parts, count);
+}
+
 }  // namespace exray
 
 extern "C" {
@@ -261,8 +265,8 @@ int exray_summarise(const exray::TensorView* tensor, int family, void* row, floa
 }
 
 int64_t exray_hash(const void* data, int64_t size_bytes) {
-  const size_t size = size_bytes > 0 ? static_cast<size_t>(size_bytes) : 0;
-  return static_cast<int64_t>(exray::kernels_in_force().hash(data, size));
+  const exray::Bytes whole = {data, size_bytes > 0 ? static_cast<size_t>(size_bytes) : 0};
+  return static_cast<int64_t>(exray::hash_bytes(&whole, 1));
 }
 
 int exray_summary_path(int path) {

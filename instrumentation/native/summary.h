@@ -5,6 +5,7 @@
 // calls the system.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #if defined(_WIN32)
@@ -71,6 +72,15 @@ struct TensorRow {
   float sketch[64];
 };
 #pragma pack(pop)
+
+// Memory that is hashed.
+struct Bytes {
+  const void* data;
+  size_t size;
+};
+
+// Returns the XXH3-64 of what stands in `parts`, one after the other.
+uint64_t hash_bytes(const Bytes* parts, size_t count) noexcept;
 
 enum SummaryStatus : int {
   kSummarised = 0,

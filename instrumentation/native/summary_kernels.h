@@ -58,7 +58,7 @@ struct Kernels {
   // `zero` is the zero point as an int8.
   void (*add_octets)(const unsigned char* data, int64_t count, bool is_unsigned, int zero,
                      int family, OctetTotals* totals);
-  uint64_t (*hash)(const void* data, size_t size_bytes);  // XXH3-64
+  uint64_t (*hash)(const Bytes* parts, size_t count);  // XXH3-64 of all, one after the other
 };
 
 const Kernels* scalar_kernels();

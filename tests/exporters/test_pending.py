@@ -18,8 +18,9 @@ def test_numbers_outside_frames_are_part_of_the_batch() -> None:
     pending.add_metrics(metrics[1:])
     pending.seal()
 
-    batch = pending.take()
-    assert batch is not None
+    sealed = pending.take()
+    assert sealed is not None
+    batch = sealed.batch()
     assert (batch.metrics, batch.is_empty()) == (tuple(metrics), False)
 
 

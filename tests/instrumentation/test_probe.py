@@ -14,6 +14,8 @@ from exray.instrumentation.native_library import LIBRARY_PATH, native_library
 from exray.instrumentation.preserve_warning import without_preserve_warning
 from exray.instrumentation.probe import Mode, Probe, Recording
 from exray.instrumentation.probe_rows import (
+    CALL_ROW,
+    CALL_WORDS,
     EVENT_ROW,
     FRAME_COUNTS,
     NODE_ROW,
@@ -68,10 +70,11 @@ def plain(model: Path, value: Array, kernels: str = BUILTIN) -> bytes:
 
 
 def test_rows_are_the_librarys() -> None:
-    sizes = (ctypes.c_int32 * 5)()
+    sizes = (ctypes.c_int32 * 7)()
     library: Any = native_library().handle
     library.exray_probe_row_sizes(sizes)
-    ours = [row.itemsize for row in (OP_ROW, SLOT_ROW, NODE_ROW, EVENT_ROW, FRAME_COUNTS)]
+    rows = (OP_ROW, SLOT_ROW, NODE_ROW, EVENT_ROW, FRAME_COUNTS, CALL_ROW, CALL_WORDS)
+    ours = [row.itemsize for row in rows]
     assert list(sizes) == ours
 
 

@@ -10,6 +10,7 @@ import pytest
 from exray.instrumentation.graph import read_tflite
 from exray.instrumentation.native_library import native_library
 from exray.schema.errors import ModelError
+from exray.schema.identity import tensor_hash
 from exray.schema.records import InferenceRecord
 from exray.testing import MemorySink, recording
 
@@ -113,7 +114,12 @@ def test_a_fused_interpreter_gives_the_same_bits_at_every_level(network: str) ->
         again = compute(interpreter, inputs)
     if again != expected:  # then by its own state, which a plain one keeps too
         assert compute(plain, inputs) == again
-    assert latency.frames[0].inferences[0].layers is not None
+    first, second = latency.frames  # one that Python records, one that the probe alone does
+    assert first.inferences[0].layers is not None
+    assert second.inferences[0].layers is not None
+    assert second.input_id == first.input_id
+    second_output = np.frombuffer(expected[len(expected) // 2], np.uint8)
+    assert second.output_hash == tensor_hash(second_output)
     if again == expected:
         check_layers(summary.frames[-1].inferences[0], path)
 

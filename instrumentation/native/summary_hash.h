@@ -1,0 +1,24 @@
+// XXH3-64 by the instructions that the including file is compiled for.
+
+#ifndef EXRAY_SUMMARY_HASH_H_
+#define EXRAY_SUMMARY_HASH_H_
+
+#define XXH_INLINE_ALL
+#include "summary_kernels.h"
+#include "third_party/xxhash.h"
+
+namespace exray {
+namespace {
+
+uint64_t hash_parts(const Bytes* parts, size_t count) {
+  if (count == 1) return XXH3_64bits(parts->data, parts->size);
+  XXH3_state_t state;
+  XXH3_64bits_reset(&state);
+  for (size_t i = 0; i < count; ++i) XXH3_64bits_update(&state, parts[i].data, parts[i].size);
+  return XXH3_64bits_digest(&state);
+}
+
+}  // namespace
+}  // namespace exray
+
+#endif  // EXRAY_SUMMARY_HASH_H_

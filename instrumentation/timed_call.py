@@ -1,0 +1,236 @@
+"""Calls of an interpreter that keep only their times, recorded by its native probe.
+
+Most frames are of this kind. After a network has run, the caches hold nothing of what Python
+needs, and each of its steps then takes microseconds. So the probe itself names such a call
+and puts together what it leaves, while the runtime runs it: it is asked for that by a word in
+shared memory. A record is made when it is exported, in another thread.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from opentelemetry.context import Context, get_current
+from opentelemetry.trace import SpanContext, get_current_span
+
+from .current import current_frame
+from .guard import guard, log_once, swallow
+from .leaf import Leaf, count_leaf, failed_leaf
+from .level import Level
+from .patching import is_untraced, untraced_threads
+from .probe import Probe
+from .probe_rows import CALL_WORDS, RECORD_CALL, RECORD_NAMED_CALL
+from .recorder import Recorder
+from .timed_frames import FRAMES_TOGETHER, TimedFrames, TimedModel, name_from_hash
+
+Result = TypeVar("Result")
+
+TOGETHER_NS = 10**9
+"""Longest time over which frames are put together, nanoseconds: it is then noted that their run
+is in use still."""
+
+_CALL, _INPUT_HASH, _OWN_NS = range(len(CALL_WORDS.names or ()))
+
+_SIZE = (1 << 32) - 1
+"""Bits of a call's word that are the size of its packet."""
+
+_BEGINNING, _ENDING = "begin a frame", "record a frame"
+
+
+class TimedCalls:
+    """The calls of one interpreter in one run.
+
+    Args:
+        model: What their frames share.
+        probe: The interpreter's probe, which knows inputs and output.
+    """
+
+    def __init__(self, model: TimedModel, probe: Probe) -> None:
+        recorder = model.recorder
+        self._model, self._recorder, self._probe = model, recorder, probe
+        self._generation: object = recorder.generation
+        self._always = not recorder.sampler.is_selective and recorder.config.level == Level.LATENCY
+        """Whether every call outside a frame is one."""
+        self._words = probe.call_words
+        self._numbers = recorder.numbers_of(model.run)
+        self._clock_ns = recorder.clock.monotonic_ns
+        self._layout_number, self._packet = 0, memoryview(b"")
+        self._frames: TimedFrames | None = None
+        """Takes frames of that layout still, until that time."""
+        self._until_ns = 0
+
+    def holds_for(self, recorder: Recorder | None) -> bool:
+        """Whether the run goes on, with *recorder*."""
+        own = self._recorder
+        return own is recorder and own.open and self._generation is own.generation
+
+    def pause(self) -> None:
+        """Let the calls that follow stand behind a frame that is recorded otherwise."""
+        self._frames = None
+
+    def name(self) -> str | None:
+        """Return the name that the inputs give a frame; None where only copies could tell."""
+        return name_from_hash(self._words[_INPUT_HASH]) if self._probe.name_call() else None
+
+    def trace(
+        self, call: Callable[[Any], Result], interpreter: Any, recorder: Recorder | None
+    ) -> tuple[Result] | None:
+        """Run *call* as a frame of its own; None, and it was not run, where it is no such call.
+
+        What it raises is passed on.
+
+        Args:
+            call: What the application calls.
+            interpreter: Its argument.
+            recorder: The process's own.
+        """
+        # Few steps, none of them a call of Python's that is not needed: see above.
+        own = self._recorder
+        if not (
+            self._always
+            and own is recorder
+            and own.open
+            and self._generation is own.generation
+            and current_frame.get() is None
+            and not (untraced_threads and is_untraced())
+        ):
+            return None
+        words, clock_ns = self._words, self._clock_ns
+        parent: SpanContext | None = None
+        try:
+            context = get_current()
+            if context:
+                parent = _open_span(context)
+        except Exception as error:
+            if not swallow(_BEGINNING, error):
+                raise
+        words[_CALL] = RECORD_CALL
+        start_ns = clock_ns()
+        try:
+            result = call(interpreter)
+        except BaseException as error:
+            with guard(_ENDING):
+                self._fail(error, start_ns, None)
+            raise
+        end_ns = clock_ns()
+        try:
+            packed, frames = words[_CALL], self._frames
+            if (
+                frames is not None
+                and packed >> 32 == self._layout_number
+                and end_ns < self._until_ns
+            ):
+                packet = self._packet[: packed & _SIZE].tobytes()
+                frames.append((next(self._numbers), start_ns, end_ns, parent, None, 0, packet))
+                if frames.is_closed or len(frames.waiting) >= FRAMES_TOGETHER:
+                    self._move_on(frames)
+            else:
+                self._keep(packed, start_ns, end_ns, parent, None)
+        except Exception as error:
+            if not swallow(_ENDING, error):
+                raise
+        return (result,)
+
+    def call(self, call: Callable[[], Result], leaf: Leaf) -> Result:
+        """Run *call* as a frame that has its name; pass on what it returns or raises."""
+        parent: SpanContext | None = None
+        with guard(_BEGINNING):
+            parent = _open_span(get_current())
+        self._words[_CALL] = RECORD_NAMED_CALL
+        start_ns = self._clock_ns()
+        try:
+            result = call()
+        except BaseException as error:
+            with guard(_ENDING):
+                self._fail(error, start_ns, leaf)
+            raise
+        end_ns = self._clock_ns()
+        with guard(_ENDING):
+            own_ns = self._words[_OWN_NS]
+            self._keep(self._words[_CALL], start_ns, end_ns, parent, leaf)
+            count_leaf(self._recorder, leaf, start_ns, own_ns, end_ns, is_typical=True)
+        return result
+
+    def _keep(
+        self,
+        packed: int,
+        start_ns: int,
+        end_ns: int,
+        parent: SpanContext | None,
+        leaf: Leaf | None,
+    ) -> None:
+        """Keep what the probe recorded of a call."""
+        recorder = self._recorder
+        if packed <= RECORD_NAMED_CALL:
+            self._words[_CALL] = 0
+            self._miss()
+            return
+        if not self.holds_for(recorder):
+            return
+        layout, self._packet = self._probe.call_layout(packed >> 32)
+        packet = self._packet[: packed & _SIZE].tobytes()
+        if recorder.add_later is None:
+            timed = (0, start_ns, end_ns, parent, leaf, 0, packet)
+            recorder.close_frame(self._model.record(timed, layout))
+            return
+        number, untraced = next(self._numbers), recorder.sampler.take_untraced()
+        frames = self._frames
+        if frames is None or packed >> 32 != self._layout_number or end_ns >= self._until_ns:
+            frames = TimedFrames(self._model, layout, len(packet))
+            self._layout_number, self._until_ns = packed >> 32, end_ns + TOGETHER_NS
+        frames.append((number, start_ns, end_ns, parent, leaf, untraced, packet))
+        if frames is not self._frames:
+            self._hand_on(frames)
+        elif frames.is_closed or len(frames.waiting) >= FRAMES_TOGETHER:
+            self._move_on(frames)
+
+    def _hand_on(self, frames: TimedFrames) -> None:
+        self._frames = frames
+        recorder = self._recorder
+        if recorder.add_later is not None:
+            recorder.add_later(frames)
+        recorder.use(self._model.run)
+
+    def _move_on(self, frames: TimedFrames) -> None:
+        """Add no more to *frames*; hand on anew what came after their records were made."""
+        self._frames = None
+        if frames.is_closed:
+            late = frames.after()
+            if len(late):
+                self._hand_on(late)
+
+    def _miss(self) -> None:
+        """Stop: the graph is not the one that the probe watches, as with a foreign delegate."""
+        self._always, self._generation = False, None
+        log_once(
+            "call missed",
+            "the native probe did not see a call of a model whose graph was changed: one frame "
+            "is not recorded.",
+        )
+
+    def _fail(self, error: BaseException, start_ns: int, leaf: Leaf | None) -> None:
+        """Record that the model raised *error*."""
+        end_ns = self._clock_ns()
+        is_named = self._words[_CALL] == 0
+        self._probe.drop_call()
+        recorder = self._recorder
+        if not self.holds_for(recorder):
+            return
+        name = name_from_hash(self._words[_INPUT_HASH]) if is_named else None
+        failed_leaf(
+            recorder,
+            self._model.run,
+            recorder.sampler.rates if leaf is None else leaf.rates,
+            name if leaf is None else leaf.name,
+            start_ns=start_ns,
+            model_start_ns=start_ns,
+            end_ns=end_ns,
+            error=error,
+        )
+        if leaf is not None:
+            count_leaf(recorder, leaf, start_ns, 0, end_ns, is_typical=False)
+
+
+def _open_span(context: Context) -> SpanContext | None:
+    """Return the application's open span, None where there is none."""
+    span = get_current_span(context).get_span_context()
+    return span if span.is_valid else None
