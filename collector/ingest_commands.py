@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from exray.schema.errors import MissingExtraError
+
 if TYPE_CHECKING:
     from exray.playback.progress import Progress
 
@@ -33,8 +35,12 @@ def ingest(
     from exray.lake import Lake
     from exray.playback.progress import show_progress
 
-    from .ingest import ingest_file
-    from .ingest.files import check_file
+    try:
+        from .ingest import ingest_file
+        from .ingest.files import check_file
+    except ImportError as error:
+        extra, purpose = "collector", "exray ingest"
+        raise MissingExtraError(extra, purpose) from error
 
     for path in files:
         check_file(path)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, cast
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from exray.schema.errors import UsageError
+from exray.schema.errors import UsageError, continued
 
 from .address import may_share
 from .limits import Limits
@@ -191,7 +191,7 @@ def _read(path: Path) -> dict[str, Any]:
         msg = f"the configuration {str(path)!r} cannot be read: {error}"
         raise UsageError(msg) from error
     except (tomllib.TOMLDecodeError, yaml.YAMLError) as error:
-        msg = f"the configuration {str(path)!r} is no YAML or TOML: {error}"
+        msg = f"the configuration {str(path)!r} is no YAML or TOML: {continued(error)}"
         raise UsageError(msg) from error
     if parsed is None:
         return {}

@@ -12,6 +12,7 @@ from exray.diagnosis.conclusion import Diagnosis, FinderFailure, conclude
 from exray.diagnosis.decomposition_reader import read_decomposition
 from exray.diagnosis.entry import difference, tolerated
 from exray.diagnosis.finders import FINDERS
+from exray.diagnosis.layers.find import same_input
 from exray.diagnosis.opening import with_lake
 from exray.queries.interrupt import Watch, WatchedCursors
 from exray.queries.known import Known
@@ -66,6 +67,8 @@ def diagnose(
 
     def work(scene: Scene) -> Diagnosis:
         found = diagnose_scene(scene, finders)
+        if not same_input(scene):  # what the layers differ by came in with it
+            return found
         steps = read_decomposition(lake, scene.cursors, scene.edge, scene.reference, scene.replay)
         return replace(found, steps=steps)
 

@@ -10,7 +10,7 @@ import os
 import time
 import uuid
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -113,8 +113,9 @@ class LocalStorage:
         oldest_s = time.time() - LEFTOVER_AGE_S
         with explain_os_errors(self.root / SCRATCH):
             for path in (self.root / SCRATCH).glob("*"):
-                if path.stat().st_mtime < oldest_s:
-                    path.unlink(missing_ok=True)
+                with suppress(FileNotFoundError):  # its writer was quicker
+                    if path.stat().st_mtime < oldest_s:
+                        path.unlink()
 
 
 def make_folder(folder: Path) -> None:

@@ -75,10 +75,11 @@ def declared_spec(
 
 
 def recorded_spec(cursors: "Cursors", run_ids: Sequence[str]) -> PreprocessSpec | None:
-    """Return what runs declared, None where they declared nothing that this exray can read."""
+    """Return what the newest of runs declared, None where that is nothing this exray can read."""
     with cursors.cursor() as cursor:
         cursor.execute(
-            "SELECT any_value(preprocess_json) FROM runs WHERE list_contains(?, hex_id(run_id))",
+            "SELECT max_by(preprocess_json, started_ns) FROM runs"
+            " WHERE list_contains(?, hex_id(run_id))",
             [list(run_ids)],
         )
         row = cursor.fetchone()

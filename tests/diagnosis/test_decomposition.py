@@ -12,7 +12,7 @@ from exray.diagnosis.decomposition_terminal import print_decomposition
 from exray.diagnosis.diagnose import diagnose
 from exray.lake import Lake
 
-from .layers.faulty import FLOAT, INT8, record
+from .layers.faulty import DEMO, FLOAT, INT8, record
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +51,13 @@ def test_a_missing_build_is_named_with_its_command_and_no_longer_once_recorded(l
 
 def test_a_float_edge_has_nothing_to_take_apart(lake: Path) -> None:
     assert steps(lake, "reference", "reference") is None
+
+
+def test_of_an_edge_that_was_given_another_input_nothing_is_taken_apart(lake: Path) -> None:
+    """What its layers differ by came in with the input: no step between files made it."""
+    record(lake, "bgr", INT8, "xnnpack", DEMO / "edge.yaml")
+    assert steps(lake, "bgr") is None
+    assert steps(lake) is not None
 
 
 def test_json_says_every_layer_and_holds_no_infinity() -> None:

@@ -68,6 +68,12 @@ def test_scratch_of_killed_writers_goes_after_a_day(tmp_path: Path) -> None:
     assert new.exists()
 
 
+def test_scratch_that_its_writer_removes_meanwhile_is_no_error(tmp_path: Path) -> None:
+    lake = Lake.open_or_create(tmp_path / "lake")
+    (lake.path / SCRATCH / "listed, then gone").symlink_to("nowhere")
+    Lake.open_or_create(lake.path)
+
+
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
 def test_a_full_disk_names_the_file_its_size_and_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int

@@ -1,6 +1,7 @@
 """``preprocessing.*`` from a lake that playback made, with the recorded inputs and without."""
 
 from collections.abc import Callable
+from contextlib import closing
 from importlib.resources import files
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from exray.diagnosis.candidates import find_preprocessing
+from exray.diagnosis.candidates.inputs import recorded_spec
 from exray.diagnosis.causes import Cause, Replay
 from exray.diagnosis.conclusion import Diagnosis
 from exray.diagnosis.diagnose import diagnose
@@ -17,6 +19,8 @@ from exray.lake import Lake
 from exray.playback.dataset import open_dataset
 from exray.playback.pipeline import Pipeline, play
 from exray.playback.spec import load_spec, spec_from_mapping
+from exray.queries import connect, resolve
+from exray.queries.interrupt import Watch, WatchedCursors
 
 DEMO = Path(str(files("exray.playback").joinpath("demo")))
 IMAGES = DEMO / "images"
@@ -105,6 +109,17 @@ def test_declared_spec_of_the_user_counts_before_the_recorded_one(
     assert load_spec(other).image.channels == "gray"
     assert not ask(lake, "turned", inputs=IMAGES, preprocess=other).failing
     assert ask(lake, "turned", inputs=IMAGES, preprocess=REFERENCE_SPEC).failing
+
+
+def test_of_several_recordings_the_newest_declares_for_whose_frames_count(tmp_path: Path) -> None:
+    record(tmp_path, "reference", channels="bgr")
+    record(tmp_path, "reference")
+    with closing(connect(Lake.open(tmp_path))) as connection:
+        runs = resolve(connection, "reference", None).run_ids
+        found = recorded_spec(WatchedCursors(connection, Watch()), runs)
+    assert len(runs) == 2
+    assert found is not None
+    assert found.image.channels == "rgb"
 
 
 def test_sound_edge_has_no_cause(lake: Path) -> None:
