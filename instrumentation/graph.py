@@ -23,6 +23,8 @@ MODEL_INPUT = -1
 # What a tensor's values depend on.
 _DATA, _SHAPES, _CONSTANTS = "data", "shapes", "constants"
 
+_CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
+
 _EXCLUDED = {_SHAPES: "shape arithmetic", _CONSTANTS: "constant"}
 
 # Operators whose values come from elsewhere than their inputs: state, chance, a body.
@@ -174,10 +176,21 @@ def _graph_ops(subgraph: TfliteSubgraph, subgraph_index: int) -> list[GraphOp]:
                 weight_bytes=sum(tensors[t].constant_bytes for t in set(op.inputs) if t >= 0),
                 activation_bytes=sum(tensor.size_bytes for tensor in outputs),
                 excluded_reason=reason,
-                attributes=op.attributes,
+                attributes={**op.attributes, **_weight_scales(op, tensors)},
             )
         )
     return rows
+
+
+def _weight_scales(op: TfliteOp, tensors: Sequence[TfliteTensor]) -> dict[str, object]:
+    """Return how many scales a convolution's integer weights have, for how many channels."""
+    if op.op not in _CONVOLUTIONS or len(op.inputs) < 2 or op.inputs[1] < 0:
+        return {}
+    weights = tensors[op.inputs[1]]
+    if not weights.constant_bytes or weights.quantization is None or len(weights.shape) != 4:
+        return {}
+    channels = weights.shape[3 if op.op == "DEPTHWISE_CONV_2D" else 0]
+    return {"weight_scales": len(weights.quantization.scales), "weight_channels": channels}
 
 
 def _writers(subgraph: TfliteSubgraph) -> dict[int, int]:

@@ -469,7 +469,7 @@ GRAPHS = Table(
             True,
             None,
             None,
-            "Fused activation, stride, padding ... as JSON.",
+            "Fused activation, stride, padding, weight scales ... as JSON.",
             "dictionary",
         ),
     ),

@@ -7,18 +7,22 @@ would be better without it; a jump in the lake counts only if the replay, where 
 one, does not show that the layer is as good as it can be.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from exray.diagnosis.causes import Cause, Scene, Where
 from exray.diagnosis.causes.cause import Evidence
+from exray.diagnosis.lake_graphs import read_graph
 from exray.diagnosis.verdict import same_values
 from exray.queries.names import tail_name
+from exray.queries.select import Selection
 
 from .kernels import CODE as KERNEL
 from .kernels import differ, find_kernel_causes
 from .other_model import find_other_model, sketches_of_another
 from .parameter_faults import (
     CONVERSION,
+    PER_TENSOR,
     QUANTIZATION,
     ParameterFault,
     comparable,
@@ -75,7 +79,46 @@ def _from_lake(scene: Scene) -> list[Cause]:
         return [other]
     suspects = read_suspects(scene)
     found = convicted(suspects, is_float=is_float(scene))
-    return [_from_numbers(scene, suspect, None) for suspect in found]
+    causes = [_from_numbers(scene, suspect, None) for suspect in found]
+    coarse: Mapping[int, int] = one_scale_channels(scene) if causes else {}
+    channels = [coarse.get(suspect.layer_index) for suspect in found]
+    return [
+        cause if count is None else _per_tensor(cause, count)
+        for cause, count in zip(causes, channels, strict=True)
+    ]
+
+
+def one_scale_channels(scene: Scene) -> Mapping[int, int]:
+    """Return the convolutions whose channels share one weight scale, with their number.
+
+    As far as the lake knows; those that were made so in the previous build too are left out.
+    """
+
+    def of(build: Selection) -> dict[tuple[int, str], int]:
+        with scene.cursors.cursor() as cursor:
+            graph = read_graph(cursor, build.model_sha256)
+        return {
+            (op.layer_index, op.layer_name): int(str(op.attributes["weight_channels"]))
+            for op in graph.ops
+            if op.subgraph_index == 0
+            and op.attributes.get("weight_scales") == 1
+            and op.attributes["weight_channels"] != 1
+        }
+
+    before = scene.baseline_selection
+    known = {name for _, name in of(before)} if before is not None else set[str]()
+    return {index: n for (index, name), n in of(scene.edge).items() if name not in known}
+
+
+def _per_tensor(cause: Cause, channels: int) -> Cause:
+    """Return a loss at weights of one scale as what it most likely is."""
+    return replace(
+        cause,
+        code=PER_TENSOR,
+        what=f"{cause.what}; its weights have one scale for all {channels} channels",
+        evidence={**cause.evidence, "weight_scales": 1, "weight_channels": channels},
+        fix="Quantize weights per channel.",
+    )
 
 
 def _from_files(scene: Scene, bench: Workbench) -> Iterator[Cause]:

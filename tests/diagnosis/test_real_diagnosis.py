@@ -170,3 +170,8 @@ def test_planted_faults_do_not_and_the_first_place_named_is_theirs(
     assert named is not None
     is_whole_model = named.layer_index is None and network == "v1"  # per-tensor is everywhere
     assert named.layer_index == layer_index or is_whole_model
+
+
+def test_weights_of_one_scale_are_named_from_the_lake_alone(bench: Bench) -> None:
+    diagnosis = bench.diagnose("v1", "pertensor.xnnpack", "float.xnnpack")
+    assert diagnosis.failing[0].code == "quantization.per_tensor"

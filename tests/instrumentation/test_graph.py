@@ -95,6 +95,30 @@ def test_graph_row_names_shapes_and_counts() -> None:
     assert graph.precision == "int8"
 
 
+def test_a_convolution_tells_how_many_scales_its_weights_have() -> None:
+    each = Quantization((0.1, 0.2, 0.3), (0, 0, 0), 0)
+    graph = describe(
+        [
+            tensor("x", (1, 4, 4, 1), "int8"),
+            tensor("y", (1, 4, 4, 3), "int8"),
+            tensor("z", (1, 4, 4, 3), "int8"),
+            tensor("one", (3, 1, 1, 1), "int8", constant_bytes=3, quantization=each),
+            tensor(
+                "two",
+                (1, 2, 2, 3),
+                "int8",
+                constant_bytes=12,
+                quantization=Quantization((0.1,), (0,)),
+            ),
+        ],
+        [("CONV_2D", (0, 3), (1,)), ("DEPTHWISE_CONV_2D", (1, 4), (2,))],
+    )
+    told = [
+        (op.attributes["weight_scales"], op.attributes["weight_channels"]) for op in graph.graph.ops
+    ]
+    assert told == [(3, 3), (1, 3)]
+
+
 def test_parents_are_the_writers_in_order_without_repeats() -> None:
     graph = describe(
         [tensor("x"), tensor("out"), tensor("a"), tensor("b")],

@@ -11,6 +11,7 @@ from exray.diagnosis.causes import Replay
 from exray.diagnosis.conclusion import Diagnosis
 from exray.diagnosis.diagnose import diagnose
 from exray.diagnosis.layers.find import find_layer_causes
+from exray.diagnosis.layers.sound_op import put
 from exray.diagnosis.layers.tflite_model import TfliteModel
 from exray.lake import Lake
 from exray.playback.dataset import open_dataset
@@ -59,6 +60,24 @@ def change_scale(model: TfliteModel, objects: Any, layer_index: int) -> None:
     """Make the output's step sixteen times as large, and nothing else."""
     tensor = objects.subgraphs[0].tensors[model.ops[layer_index].outputs[0]]
     tensor.quantization.scale = tensor.quantization.scale * 16
+
+
+def one_weight_scale(model: TfliteModel, objects: Any, layer_index: int) -> None:
+    """Quantize a convolution's weights to 3 bits with one scale for all channels."""
+    op = model.ops[layer_index]
+    weights, bias = model.constant(op.inputs[1]), model.constant(op.inputs[2])
+    assert weights is not None
+    assert bias is not None
+    tensors = objects.subgraphs[0].tensors
+    own = tensors[op.inputs[1]].quantization.scale
+    axis = 3 if op.op == "DEPTHWISE_CONV_2D" else 0
+    shape = [-1 if dimension == axis else 1 for dimension in range(4)]
+    common = own.max() * 127 / 3
+    coarse = np.rint(weights * own.reshape(shape) / common).astype(np.int8)
+    put(objects, tensors[op.inputs[1]], coarse, np.array([common]))
+    step = tensors[op.inputs[0]].quantization.scale[0] * common
+    stored = np.rint(bias * tensors[op.inputs[2]].quantization.scale / step)
+    put(objects, tensors[op.inputs[2]], stored.astype(np.int32), np.array([step]))
 
 
 def record(

@@ -21,6 +21,7 @@ from .faulty import (
     SPEC,
     change_scale,
     diagnosed,
+    one_weight_scale,
     record,
     stretch_output,
     with_fault,
@@ -119,6 +120,26 @@ def test_another_training_is_named_as_one(lake: Path, tmp_path: Path) -> None:
     (cause,) = diagnosed(lake, "other", replay=replay).causes
     assert cause.code == "model.other_weights"
     assert cause.where.to_json() == {}
+
+
+def test_one_scale_for_all_channels_is_named_from_the_lake_alone(
+    lake: Path, tmp_path: Path
+) -> None:
+    edge = with_fault(INT8, tmp_path / "coarse.tflite", RANGE_LAYER, one_weight_scale)
+    record(lake, "coarse", edge)
+    first = diagnosed(lake, "coarse", "sound").causes[0]
+    assert (first.code, first.where.layer_index) == ("quantization.per_tensor", RANGE_LAYER)
+    assert "one scale for all" in first.what
+
+
+def test_a_scale_that_was_one_before_is_not_to_blame(lake: Path, tmp_path: Path) -> None:
+    coarse = with_fault(INT8, tmp_path / "before.tflite", RANGE_LAYER, one_weight_scale)
+    worse = with_fault(coarse, tmp_path / "worse.tflite", RANGE_LAYER, change_scale)
+    record(lake, "coarse before", coarse)
+    record(lake, "worse", worse)
+    causes = diagnosed(lake, "worse", "coarse before").causes
+    assert causes
+    assert "quantization.per_tensor" not in {cause.code for cause in causes}
 
 
 def test_one_file_fed_two_inputs_has_no_kernel_at_fault(tmp_path: Path) -> None:
