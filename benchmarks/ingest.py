@@ -57,8 +57,9 @@ SHAPES: dict[str, tuple[tuple[int, int], ...]] = {
     "HTTP": ((16, 1), (64, 1)),
 }
 """Connections, and requests at once on each."""
-QUEUED = 64
-"""Most requests at once on a connection where they are sent at a steady rate."""
+STEADY_SHAPE = (4, 64)
+"""Where requests are sent at a steady rate: h2load sends on all connections at the same moment,
+so that many of them are no steady rate. By HTTP they wait in a connection for one another."""
 SPANS_OF_FRAME = 69
 LIMITS = {"receive": 3.0, "decode": 4.0, "drain": 1.0}
 """Least ratio to the other one: spans a second, spans a CPU second."""
@@ -105,12 +106,10 @@ class Sent:
     Args:
         spans_per_s: Spans acknowledged a second.
         cpu_us: CPU time of the server for each, in microseconds.
-        connections: Over how many.
     """
 
     spans_per_s: float
     cpu_us: float
-    connections: int
 
 
 def main() -> None:
@@ -144,8 +143,9 @@ def measure(
             with serve_exray() as server:
                 sent.append(send(server, transport, bodies[0], spans, seconds))
                 half = sent[-1].spans_per_s / spans / 2
-                shape = (sent[-1].connections, QUEUED if transport == "gRPC" else 1)
-                waits_ms[transport] += load(server, transport, bodies[0], seconds, shape, half)[2]
+                waits_ms[transport] += load(
+                    server, transport, bodies[0], seconds, STEADY_SHAPE, half
+                )[2]
     other = statistics.median(sent.spans_per_s for sent in theirs)
     rotel_us = statistics.median(sent.cpu_us for sent in theirs)
     name = str(frames)
@@ -276,7 +276,7 @@ def send(server: Server, transport: Transport, body: bytes, spans: int, seconds:
         before_s = cpu_s(server)
         done, took_s, _ = load(server, transport, body, seconds, shape)
         cpu_us = (cpu_s(server) - before_s) / max(done * spans, 1) * 1e6
-        found.append(Sent(done * spans / took_s, cpu_us, shape[0]))
+        found.append(Sent(done * spans / took_s, cpu_us))
     check_answer(server, transport, body)
     return max(found, key=lambda sent: sent.spans_per_s)
 
