@@ -23,11 +23,27 @@ PART_BYTES, PARTS = 256 * 1024, 256
 """What is gathered of a body before the application is woken for it: bytes, and pieces, which
 take memory each."""
 
+GATHERED_BYTES = 32 << 20
+"""What is gathered on all connections before each part is handed over at once: what the
+application has is counted by `max_inflight_bytes`, and what is not read is with the client."""
+
 LOOK_S = 1.0
 """Least time between two looks at a connection that something is waited for."""
 
 _TAKEN = b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\ncontent-length: 0\r\n\r\n" % PROTOBUF.encode()
 """What nearly all requests are answered."""
+
+
+@dataclass(slots=True)
+class _Total:
+    """Of all connections of a server.
+
+    Args:
+        size_bytes: What they have gathered and nobody has taken.
+    """
+
+    size_bytes: int = 0
+
 
 _Held: TypeAlias = tuple[Any, Any]
 """A request whose application has not been started, and that application."""
@@ -41,6 +57,7 @@ class _Protocol(HttpToolsProtocol):
     """
 
     quick: QuickPath
+    total: "_Total"
     part_bytes = PART_BYTES
     body_timeout_s = 30.0
 
@@ -55,6 +72,7 @@ class _Protocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._watch.cancel()
+        self._gathered()
         held, self._held = self._held, None
         super().connection_lost(exc)
         if held is not None:
@@ -73,7 +91,7 @@ class _Protocol(HttpToolsProtocol):
         super().on_message_begin()
         self._is_in_head, self._head_bytes = True, 0
         self._heard_at_s = self.loop.time()
-        self._parts, self._gathered_bytes = [], 0
+        self._gathered()
 
     def on_headers_complete(self) -> None:
         if sum(len(name) + len(value) for name, value in self.headers) > HEAD_BYTES:
@@ -87,10 +105,10 @@ class _Protocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         if self.cycle.response_complete:
             return
-        self._parts.append(body)
-        self._gathered_bytes += len(body)
+        self._gather(body)
         self._heard_at_s = self.loop.time()
-        if self._gathered_bytes >= self.part_bytes or len(self._parts) >= PARTS:
+        is_enough = self._gathered_bytes >= self.part_bytes or len(self._parts) >= PARTS
+        if is_enough or self.total.size_bytes > GATHERED_BYTES:
             self._hand_over()
             self._release()
             self.flow.pause_reading()  # until the application asks for more
@@ -125,8 +143,14 @@ class _Protocol(HttpToolsProtocol):
         cycle: Any = self.cycle
         cycle.body = cycle.body + gathered if cycle.body else gathered
 
+    def _gather(self, part: bytes) -> None:
+        self._parts.append(part)
+        self._gathered_bytes += len(part)
+        self.total.size_bytes += len(part)
+
     def _gathered(self) -> bytes:
         gathered = b"".join(self._parts)
+        self.total.size_bytes -= self._gathered_bytes
         self._parts, self._gathered_bytes = [], 0
         return gathered
 
@@ -140,7 +164,7 @@ class _Protocol(HttpToolsProtocol):
             scope["path"], self.headers, gathered, lambda reply: self._answer(cycle, reply)
         )
         if not taken:
-            self._parts, self._gathered_bytes = [gathered], len(gathered)
+            self._gather(gathered)
         return taken
 
     def _answer(self, cycle: Any, reply: Reply) -> None:
@@ -211,6 +235,7 @@ class HttpServer:
         self._socket = bound
         own = {
             "quick": quick,
+            "total": _Total(),
             # A body beyond the limit is refused before its end, be the limit ever so small.
             "part_bytes": min(PART_BYTES, limits.body_bytes),
             "body_timeout_s": limits.body_timeout_s,

@@ -3,6 +3,7 @@
 import socket
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from exray.collector import http_server
 from exray.collector.service import Collector
 
 from .service import collector, raw_call, request_bytes, span, stored
+from .test_run import wait_for
 
 HEAD = b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\n"
 
@@ -55,6 +57,30 @@ def test_body_of_many_parts_is_whole(tmp_path: Path, size_bytes: int) -> None:
         answer = raw_call(one, head + b"".join(chunked(body, size_bytes)))
         assert answer.startswith(b"HTTP/1.1 200")
         assert [record.body for record in stored(tmp_path)] == [body]
+
+
+def test_what_all_connections_gather_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first two fill it; of the third, what comes is counted as under way at once."""
+    monkeypatch.setattr(http_server, "GATHERED_BYTES", 100_000)
+    with collector(tmp_path) as one, ExitStack() as stack:
+        assert one.http_address is not None
+        where = (one.http_address.host, one.http_address.port)
+        connections = [stack.enter_context(socket.create_connection(where)) for _ in range(3)]
+        for connection in connections[:2]:
+            connection.sendall(HEAD + b"Content-Length: 90000\r\n\r\n" + bytes(45_000))
+        time.sleep(0.3)
+        assert one.intake.budget.used_bytes == 0
+        connections[2].sendall(HEAD + b"Content-Length: 90000\r\n\r\n" + bytes(45_000))
+        wait_for(lambda: one.intake.budget.used_bytes == 45_000)
+        for connection in connections[:2]:
+            connection.close()
+        time.sleep(0.3)
+        later = stack.enter_context(socket.create_connection(where))
+        later.sendall(HEAD + b"Content-Length: 90000\r\n\r\n" + bytes(45_000))
+        time.sleep(0.3)
+        assert one.intake.budget.used_bytes == 45_000, "what the closed ones had counts still"
 
 
 def test_two_requests_at_once_on_a_connection_are_both_taken(tmp_path: Path) -> None:
