@@ -2,10 +2,11 @@
 
 For each network and kernel family, a plain and a recorded interpreter are invoked in turn,
 so that whatever else the machine does falls on both. Printed are, at level `latency`, the
-ratio of the medians as measured inside the invocation, and what the Python frame around it
-takes; at level `summary` on builtin kernels the time that statistics and sketch take for
-each element; with the default budget the mean overhead of all frames, with its 95 %
-interval; and the resident memory of a process that summarises against one that does not.
+ratio of the medians as measured inside the invocation, and what the frame around it takes:
+the probe to hash inputs and output, and Python; at level `summary` on builtin kernels the
+time that statistics and sketch take for each element; with the default budget the mean
+overhead of all frames, with its 95 % interval; and the resident memory of a process that
+summarises against one that does not.
 
     python benchmarks/overhead.py [--invocations 200] [--only V2]
 """
@@ -63,6 +64,7 @@ class LastFrame:
 
     frame: FrameRecord | None = None
     inside_ns: list[int] = field(default_factory=list[int])
+    own_ns: list[int] = field(default_factory=list[int])
     levels: dict[str, int] = field(default_factory=dict[str, int])
 
     def export(self, batch: RecordBatch) -> ExportResult:
@@ -71,12 +73,14 @@ class LastFrame:
             self.frame = frame
             self.levels[frame.level] = self.levels.get(frame.level, 0) + 1
             self.inside_ns += [inference.dur_ns for inference in frame.inferences]
+            self.own_ns.append(frame.overhead_ns or 0)
         return ExportResult.SUCCESS
 
     def forget(self) -> None:
         """Begin anew."""
         api.flush()
         self.inside_ns.clear()
+        self.own_ns.clear()
         self.levels.clear()
 
     def shutdown(self) -> None:
@@ -157,6 +161,10 @@ def measure(model: Path, kernels: str, count: int) -> dict[str, str]:
     row["plain us"] = f"{plain_us:.0f}"
     row["latency ratio"] = f"{inside_us / plain_us:.3f}"
     row["frame us"] = f"{statistics.median(around) / 1e3:.0f}"
+    own_us = statistics.median(sink.own_ns) / 1e3
+    row["hashes us"] = f"{own_us:.0f}"
+    python = [beside - own for beside, own in zip(around, sink.own_ns, strict=True)]
+    row["Python us"] = f"{statistics.median(python) / 1e3:.0f}"
 
     sink = start_recording("summary", "all")
     recorded = make_interpreter(model, kernels)
