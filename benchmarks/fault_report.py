@@ -115,10 +115,12 @@ def _by_fault(lines: Sequence[Line]) -> list[str]:
 
 
 def _by_control(lines: Sequence[Line]) -> list[str]:
-    told = ["| control | made | false alarms |", "|---|--:|--:|"]
+    told = ["| control | made | false alarms | on |", "|---|--:|--:|---|"]
     for control in dict.fromkeys(line["fault"] for line in lines):
         of = [line for line in lines if line["fault"] == control]
-        told.append(f"| {control} | {len(of)} | {sum(map(detected, of))} |")
+        alarms = [f"{line['network']} {line['precision']}" for line in of if detected(line)]
+        on = ", ".join(f"{name} {alarms.count(name)}" for name in sorted(set(alarms)))
+        told.append(f"| {control} | {len(of)} | {len(alarms)} | {on} |")
     return told
 
 
@@ -164,17 +166,20 @@ def document(lines: Sequence[Line], planned: int) -> str:
     versions = ", ".join(
         f"{name} {version(name)}" for name in ("ai-edge-litert", "duckdb", "numpy")
     )
-    networks = ", ".join(dict.fromkeys(line["network"] for line in lines))
+    networks = ", ".join(sorted({line["network"] for line in lines}))
     judged = [line for line in lines if is_judged(line)]
     part = ""
     if len(lines) < planned:
-        part = f" This is a part: {len(lines)} of the {planned} cases of a full run."
+        part = (
+            f" This is a part: {len(lines)} of the {planned} cases of a full run, in whose order\n"
+            "any first part is a sample of every network and kind."
+        )
     faults = sum(bool(line["expected"]) for line in judged)
     head = f"""# Fault bench
 
 Written by `benchmarks/faults.py --write` on {datetime.now(UTC):%Y-%m-%d}: {faults} faults and
-{len(judged) - faults} benign changes of {networks}, each as int8 and float, diagnosed with the
-build before as baseline on {judged[0]["frames"]} frames. Python {platform.python_version()},
+{len(judged) - faults} benign changes of {networks},
+each as int8 and float, diagnosed with the build before as baseline on {judged[0]["frames"]} frames. Python {platform.python_version()},
 {versions}, {platform.machine()}.{part}
 
 A fault is an edit of an operator that its own output shows: below 30 dB SQNR against the
