@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exray.schema.errors import MissingExtraError
-
 if TYPE_CHECKING:
     from exray.playback.progress import Progress
 
@@ -39,6 +37,8 @@ def ingest(
         from .ingest import ingest_file
         from .ingest.files import check_file
     except ImportError as error:
+        from exray.schema.errors import MissingExtraError
+
         extra, purpose = "collector", "exray ingest"
         raise MissingExtraError(extra, purpose) from error
 

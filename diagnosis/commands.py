@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from exray.lake.options import DEFAULT_LAKE, JsonOption, LakeOption
+from exray.options import DEFAULT_LAKE, JsonOption, LakeOption
 
 from .options import (
     BaselineOption,

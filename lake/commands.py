@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .options import DEFAULT_LAKE
+from exray.options import DEFAULT_LAKE
 
 app = typer.Typer()
 lake = typer.Typer(help="Look after the files of a lake.", no_args_is_help=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from exray.lake.options import DEFAULT_LAKE, JsonOption, LakeOption
+from exray.options import DEFAULT_LAKE, JsonOption, LakeOption
 from exray.schema.errors import DataError, UsageError
 
 from .options import (

@@ -15,7 +15,7 @@ from exray.diagnosis.options import (
     ModelOption,
     ReferenceOption,
 )
-from exray.lake.options import DEFAULT_LAKE, JsonOption, LakeOption
+from exray.options import DEFAULT_LAKE, JsonOption, LakeOption
 from exray.playback.options import LabelOffsetOption
 
 from .options import (
