@@ -130,8 +130,9 @@ def grpc_call(
     metadata: tuple[tuple[str, str], ...] = (),
     compression: grpc.Compression | None = None,
 ) -> Called:
-    """Send one request over gRPC."""
-    with grpc.insecure_channel(str(running.grpc_address)) as channel:
+    """Send one request over gRPC, on a connection of its own."""
+    options = [("grpc.use_local_subchannel_pool", 1)]
+    with grpc.insecure_channel(str(running.grpc_address), options) as channel:
         call = exporting(channel, method)
         try:
             answer = call(body, timeout=20, metadata=metadata, compression=compression)
