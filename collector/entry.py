@@ -5,6 +5,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from exray.exporters.log import Encoding
@@ -79,7 +80,8 @@ class LoopWait:
             self._done.append(go_on)
             if not self._is_called:
                 self._is_called = True
-                self._loop.call_soon_threadsafe(self._go_on)
+                with suppress(RuntimeError):  # the loop is closed: nobody waits there any more
+                    self._loop.call_soon_threadsafe(self._go_on)
 
         return add
 

@@ -4,9 +4,9 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, TypeVar
 
-from exray.queries.engine import connect, show_files
+from exray.queries.engine import connect, show_files, unreadable
 from exray.queries.interrupt import Watch, interruptible
-from exray.schema.errors import LakeError, MissingExtraError
+from exray.schema.errors import MissingExtraError
 
 if TYPE_CHECKING:
     import duckdb
@@ -56,9 +56,7 @@ def with_lake(
     try:
         return interruptible(opened)
     except duckdb.Error as error:
-        told = str(error).split("\n", 1)[0]
-        msg = f"lake '{lake.place}' cannot be read: {told}. Restore the file from a copy."
-        raise LakeError(msg) from error
+        raise unreadable(lake, error) from error
 
 
 def _show_all(

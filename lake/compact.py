@@ -35,18 +35,6 @@ SMALL_BYTES = 64 << 20
 REWRITE_BYTES = 256 << 20
 """Most that is read for one rewrite; it takes some times as much memory."""
 
-NEWEST: dict[str, str] = {
-    "runs": "recorded_ns",
-    "alignments": "recorded_ns",
-    "build_stats": "recorded_ns",
-    "layer_build_stats": "recorded_ns",
-    "build_answers": "recorded_ns",
-    "build_times": "recorded_ns",
-    "tensor_build_stats": "recorded_ns",
-}
-"""Tables of which a repeated key is a correction, and the column that says the newest."""
-
-
 REWRITTEN = "compact-"
 """What the names of files begin with that a compaction wrote."""
 
@@ -245,7 +233,7 @@ def without_repetitions(rows: "pa.Table", table: Table) -> "pa.Table":
     """Return *rows* with each key once: its newest row, where rows say when they were written."""
     import pyarrow as pa
 
-    newest = NEWEST.get(table.name)
+    newest = table.newest_by
     if newest is not None:
         rows = rows.sort_by([(newest, "descending")])
     untyped: Any = pa

@@ -42,17 +42,6 @@ _TYPES = {
     "bool": "BOOLEAN",
 }
 
-_NEWEST = {
-    "runs": "recorded_ns",
-    "alignments": "recorded_ns",
-    "build_stats": "recorded_ns",
-    "layer_build_stats": "recorded_ns",
-    "build_answers": "recorded_ns",
-    "build_times": "recorded_ns",
-    "tensor_build_stats": "recorded_ns",
-}
-"""Tables of which a repeated key is a correction, and the column that says the newest."""
-
 _OF_FRAMES = {"layer_spans": False, "tensors": False, "spans": True, "metrics": True}
 """Tables whose rows belong to a frame, and whether rows outside frames count too."""
 
@@ -258,7 +247,7 @@ def _public_view(table: Table) -> str:
     rows, ``_<table>``, and removes repetitions once its rows are few or narrow.
     """
     columns = ", ".join(f"t.{_quoted(column.name)}" for column in table.columns)
-    newest = _NEWEST.get(table.name)
+    newest = table.newest_by
     parts: Iterable[str] = dict.fromkeys((*table.partition, *table.sort, *table.key))
     if not table.partition:  # small, and one model file may have been recorded under two names
         parts = table.key

@@ -24,6 +24,10 @@ ColumnType = Literal[
 """A column's type; fixed8 and fixed16 are binary ids of 8 and 16 bytes."""
 
 
+RECORDED = "recorded_ns"
+"""The column, in tables that have it, that says when a row was recorded."""
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """One column of a table.
@@ -55,7 +59,7 @@ class Table:
     Args:
         name: Name in every engine, and of its folder.
         brief: Its meaning, one sentence.
-        key: Columns that tell rows apart; a repeated key is the same row again.
+        key: Columns that tell rows apart; a repeated key is the same row again, or its correction.
         partition: Columns that live in the path only; they come last in *columns*.
         sort: Columns by which a file's rows are sorted.
         columns: All columns, in order.
@@ -67,6 +71,14 @@ class Table:
     partition: tuple[str, ...]
     sort: tuple[str, ...]
     columns: tuple[Column, ...]
+
+    @property
+    def newest_by(self) -> str | None:
+        """The column whose greatest value counts where a key is repeated; None where all are one row.
+
+        A table that says when a row was recorded has corrections, the others have copies.
+        """
+        return next((column.name for column in self.columns if column.name == RECORDED), None)
 
     @property
     def stored_columns(self) -> tuple[Column, ...]:

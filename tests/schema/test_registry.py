@@ -131,3 +131,9 @@ def test_an_attribute_defined_twice_is_an_error(tmp_path: Path) -> None:
     )
     with pytest.raises(UsageError, match=r"'exray.a' is defined twice"):
         read_conventions(tmp_path)
+
+
+def test_tables_that_say_when_a_row_was_recorded_have_corrections_the_others_copies() -> None:
+    corrected = {table.name for table in TABLES.values() if table.newest_by}
+    assert {"runs", "alignments", "build_stats"} <= corrected
+    assert not corrected & {"frames", "layer_spans", "tensors", "graphs"}
