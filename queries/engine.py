@@ -13,6 +13,7 @@ from exray.schema.errors import LakeError, MissingExtraError
 from exray.schema.tables import TABLES
 
 from .catalog import MODULES
+from .library import connection_with
 from .packed_floats import float32_list
 from .sketch_ones import sketch_ones
 
@@ -171,15 +172,14 @@ def table_views(source: Callable[[Table], str | None]) -> list[str]:
 
 
 def _open() -> "duckdb.DuckDBPyConnection":
-    """A connection with the library loaded, over tables that hold nothing yet.
+    """A connection with the library loaded, over tables that hold nothing yet."""
+    return connection_with(_empty, _library())
 
-    Each macro is bound as it is defined, with all that it is built on. Over plain tables
-    that takes least; over files it would take longer than most queries.
-    """
-    try:
-        import duckdb
-    except ImportError as error:
-        raise MissingExtraError("lake", "a query") from error
+
+def _empty() -> "duckdb.DuckDBPyConnection":
+    """A connection with the functions in Python on which the library builds."""
+    import duckdb
+
     connection = duckdb.connect(":memory:")
     for setting in _SETTINGS:
         connection.execute(setting)
@@ -189,20 +189,30 @@ def _open() -> "duckdb.DuckDBPyConnection":
         "sketch_ones", sketch_ones, ["BIGINT", "INTEGER", "INTEGER"], "DOUBLE[]", type="arrow"
     )
     untyped.create_function("float32_list", float32_list, ["VARCHAR"], "FLOAT[]", type="arrow")
+    return connection
+
+
+def _library() -> list[str]:
+    """What defines the library, over tables that hold nothing.
+
+    Each macro is bound as it is defined, with all that it is built on. Over plain tables
+    that takes least; over files it would take longer than most queries.
+    """
+    statements: list[str] = []
     for table in TABLES.values():
         columns = (
             f"{_quoted(column.name)} {_duckdb_type(column.type)}" for column in table.columns
         )
-        connection.execute(f"CREATE TABLE _{table.name} ({', '.join(columns)})")
-    for table in TABLES.values():
-        connection.execute(_public_view(table))
+        statements.append(f"CREATE TABLE _{table.name} ({', '.join(columns)})")
+    statements += map(_public_view, TABLES.values())
     library = files("exray.queries")
-    for module in MODULES:
-        connection.execute(library.joinpath(module).read_text("utf-8"))
+    statements += (library.joinpath(module).read_text("utf-8") for module in MODULES)
     for table in TABLES.values():
-        connection.execute(f"DROP TABLE _{table.name}")
-        connection.execute(_raw_view(table, _empty_source(table)))
-    return connection
+        statements += (
+            f"DROP TABLE _{table.name}",
+            _raw_view(table, _empty_source(table)),
+        )
+    return statements
 
 
 def _raw_view(table: Table, source: str) -> str:
