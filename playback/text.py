@@ -63,11 +63,18 @@ def text_of(raw: NDArray[Any]) -> str:
 def token_ids(text: str, spec: TextSpec) -> list[int]:
     """Return the ids of a text's tokens, the start's first."""
     vocabulary = read_vocabulary(spec.vocabulary)
-    told = text.lower() if spec.case == "lower" else text
-    known = (vocabulary.get(token) for token in _TOKENS[spec.split].findall(told))
+    first = 0 if spec.start is None else 1
+    known = (vocabulary.get(token) for token in tokens_of(text, spec)[first:])
     ids = [spec.unknown if i is None else i + spec.shift for i in known]
     start = [] if spec.start is None else [_start(spec, vocabulary)]
     return start + [i for i in ids if i is not None]
+
+
+def tokens_of(text: str, spec: TextSpec) -> list[str]:
+    """Return a text's tokens, known or not, the start's first."""
+    told = text.lower() if spec.case == "lower" else text
+    start = [] if spec.start is None else [spec.start]
+    return start + [str(token) for token in _TOKENS[spec.split].findall(told)]
 
 
 @lru_cache(maxsize=8)

@@ -127,3 +127,14 @@ class SketchSum:
     def total(self) -> NDArray[np.float64]:
         """Return the sums so far, float64, shape (256,)."""
         return self._bins[:ROW] - self._bins[ROW:]
+
+
+def element_bins(count: int, family: int) -> NDArray[np.uint16]:
+    """Return the bin of each of the first elements: its sum, and 256 more if its sign is -1.
+
+    Args:
+        count: Elements.
+        family: Hash family, 0 to 15.
+    """
+    rows = -(-count // ROW)
+    return sketch_bins(_FAMILY_STEP * family, rows).reshape(-1)[:count]

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from exray.diagnosis.causes import Cause
 from exray.playback.image_spec import ImageSpec
 from exray.playback.spec import PreprocessSpec
+from exray.playback.text_spec import TextSpec
 from exray.schema.errors import DataError
 from exray.schema.sketch import fold, ones_sketch
 
@@ -19,7 +20,8 @@ from .image_search import PROOF_FRAMES, Found, reference_match, search_image
 from .menu_search import Menu, Plan, match_of, search_menu
 from .naming import causes_from_menu, causes_from_search
 from .observed import ObservedFrame
-from .text_menu import text_menu
+from .text_menu import OF_TOKENS, text_menu
+from .vocabulary import vocabulary_causes
 
 TELLING = 0.2
 """Share of the largest variance among frames below which one tells little."""
@@ -60,7 +62,26 @@ def _menu_causes(frames: Sequence[ObservedFrame], spec: PreprocessSpec, load: Lo
     if spec.audio is not None:
         return _named_choices("audio", audio_menu(spec.audio, count), known, raws)
     assert spec.text is not None
-    return _named_choices("text", text_menu(spec.text), known, raws)
+    menu = text_menu(spec.text)
+    causes = _named_choices("text", menu, known, raws)
+    return causes or _vocabulary(spec.text, menu, known, raws)
+
+
+def _vocabulary(
+    spec: TextSpec,
+    menu: Menu[TextSpec],
+    frames: Sequence[ObservedFrame],
+    raws: Sequence[NDArray[Any]],
+) -> list[Cause]:
+    """Return that the vocabulary is another, where the reference's inputs are as declared."""
+    if not _is_declared(menu, frames, raws):
+        return []
+    made = [menu.make(raw, menu.declared) for raw in raws]
+    matched = match_of(frames, made, is_exact=True).as_is_db
+    if matched >= LEAST_MATCH_DB:
+        return []
+    changes = [change for change in menu.changes if change.part in OF_TOKENS]
+    return vocabulary_causes(frames, raws, spec, changes, matched)
 
 
 def _named_choices(
@@ -69,14 +90,21 @@ def _named_choices(
     frames: Sequence[ObservedFrame],
     raws: Sequence[NDArray[Any]],
 ) -> list[Cause]:
+    if not _is_declared(menu, frames, raws):
+        return []
+    return causes_from_menu(code, search_menu(menu, frames, raws))
+
+
+def _is_declared(
+    menu: Menu[Plan], frames: Sequence[ObservedFrame], raws: Sequence[NDArray[Any]]
+) -> bool:
+    """Whether what is declared makes what the reference saw."""
     as_reference = [replace(frame, edge=frame.reference) for frame in frames[:2]]
     try:
         made = [menu.make(raw, menu.declared) for raw in raws[:2]]
     except DataError:
-        return []
-    if match_of(as_reference, made, is_exact=menu.is_exact).as_is_db < LEAST_MATCH_DB:
-        return []
-    return causes_from_menu(code, search_menu(menu, frames, raws))
+        return False
+    return match_of(as_reference, made, is_exact=menu.is_exact).as_is_db >= LEAST_MATCH_DB
 
 
 def _loaded(frame: ObservedFrame, load: Load) -> NDArray[Any] | None:

@@ -189,7 +189,8 @@ def text_causes(words: Path, **edge: object) -> list[Cause]:
         {name: preprocess_text(raw, s.text) for name, raw in raws.items() if s.text}
         for s in (spec, other)
     )
-    frames = observe(raws, reference, ours)
+    filled = {name: np.pad(ids, (0, 64 - len(ids))) for name, ids in ours.items()}
+    frames = observe(raws, reference, filled)
     return replayed_causes(frames, spec, lambda frame: raws[frame.input_id])
 
 
@@ -208,6 +209,7 @@ def text_spec(text: Mapping[str, object]) -> PreprocessSpec:
         ("start", None),
         ("padding", "left"),
         ("cut", "left"),
+        ("length", 32),
         ("shift", 1),
         ("shift", -2),
     ],
@@ -223,11 +225,35 @@ def test_two_text_faults_are_both_named(vocabulary: Path) -> None:
     assert {str(cause.evidence["part"]) for cause in causes} == {"padding", "case"}
 
 
-def test_other_vocabulary_is_not_taken_for_something_else(vocabulary: Path, tmp_path: Path) -> None:
-    other = tmp_path / "other.txt"
+def other_vocabulary(vocabulary: Path, target: Path) -> Path:
+    """The same words with each other's ids."""
     lines = vocabulary.read_text().splitlines()
     words, ids = zip(*(line.split() for line in lines[3:]), strict=True)
     mixed = np.random.default_rng(0).permutation(ids)
     pairs = (f"{word} {number}" for word, number in zip(words, mixed, strict=True))
-    other.write_text("\n".join([*lines[:3], *pairs]))
-    assert not text_causes(vocabulary, vocabulary=other)
+    target.write_text("\n".join([*lines[:3], *pairs]))
+    return target
+
+
+def test_other_vocabulary_is_named_by_ids_that_recur(vocabulary: Path, tmp_path: Path) -> None:
+    other = other_vocabulary(vocabulary, tmp_path / "other.txt")
+    (cause,) = text_causes(vocabulary, vocabulary=other)
+    assert (cause.code, cause.evidence["part"]) == ("preprocessing.text", "vocabulary")
+    assert "'" in cause.what
+
+
+def test_other_vocabulary_and_other_padding_are_both_named(
+    vocabulary: Path, tmp_path: Path
+) -> None:
+    other = other_vocabulary(vocabulary, tmp_path / "other.txt")
+    causes = text_causes(vocabulary, vocabulary=other, padding="left")
+    assert [cause.evidence["part"] for cause in causes] == ["padding", "vocabulary"]
+
+
+def test_ids_that_change_from_text_to_text_are_no_vocabulary(vocabulary: Path) -> None:
+    spec, raws = text_spec({"vocabulary": vocabulary, "length": 64, "unknown": 2}), texts()
+    assert spec.text is not None
+    reference = {name: preprocess_text(raw, spec.text) for name, raw in raws.items()}
+    edge = {name: ids + 7 * (i + 1) for i, (name, ids) in enumerate(reference.items())}
+    frames = observe(raws, reference, edge)
+    assert not replayed_causes(frames, spec, lambda frame: raws[frame.input_id])
