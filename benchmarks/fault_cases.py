@@ -39,8 +39,11 @@ PER_FAULT = 6
 """Layers, drawn by chance, that each fault is planted into, of each network and precision."""
 
 KERNEL_LAYERS, STATES, PAIRS = 2, 2, 6
-EXPORTS, CHANGES = 5, 24
-"""Benign changes of each kind, of each network and precision."""
+EXPORTS, CHANGES, TWINS = 5, 24, 2
+"""Benign changes of each kind, of each network and precision; twins of those trained here."""
+
+TWIN_CODES = ("model.other_weights",)
+"""What may be said of a network trained again: its weights are not the reference's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +77,35 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
+class Expected:
+    """What names a fault rightly.
+
+    Args:
+        codes: Any of them.
+        layer: Where it is, None for no layer.
+        parts: What of the preprocessing it is, any of them; empty for what is no part of it.
+    """
+
+    codes: tuple[str, ...]
+    layer: int | None = None
+    parts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Made:
     """A build made for a case.
 
     Args:
         tables: What was recorded of it.
         file: The model file that it says it ran.
-        expected: Codes, any of which is right, and the layer, of each fault.
+        expected: Each fault's codes, any of which is right, and place.
+        allowed: Codes that are no false alarm of a benign change.
     """
 
     tables: Tables
     file: Path
-    expected: tuple[tuple[tuple[str, ...], int | None], ...] = ()
+    expected: tuple[Expected, ...] = ()
+    allowed: tuple[str, ...] = ()
 
 
 def cases_of(network: Network, precision: str) -> Iterator[Case]:
@@ -101,6 +121,8 @@ def cases_of(network: Network, precision: str) -> Iterator[Case]:
         (CONTROL, "exported again", EXPORTS),
         (CONTROL, "recalibrated" if precision == "int8" else "weights rounded", CHANGES),
     ]
+    if network.is_held_out:
+        kinds.append((CONTROL, "trained again", TWINS))
     for family, fault, count in kinds:
         for number in range(count):
             yield Case(network.name, precision, family, fault, number, count)
@@ -125,10 +147,11 @@ class Workshop:
     Args:
         stand: Where they will be diagnosed.
         files: The network's.
+        retrained: Returns the files of the network trained again, from a seed.
     """
 
-    def __init__(self, stand: Stand, files: Files) -> None:
-        self.stand, self.files = stand, files
+    def __init__(self, stand: Stand, files: Files, retrained: Callable[[int], Files]) -> None:
+        self.stand, self.files, self.retrained = stand, files, retrained
         self.model = TfliteModel.load(stand.sound)
         self._felt: dict[str, list[int]] = {}
         self._untried: dict[str, list[int]] = {}
@@ -155,7 +178,7 @@ class Workshop:
         tables = recorded(file, self.files.inputs, EDGE)
         if case.family == KERNEL:
             tables, file = self._as_sound(tables, file), self.stand.sound
-        return Made(tables, file, ((fault.codes, layer),))
+        return Made(tables, file, (Expected(fault.codes, layer),))
 
     def _planted(self, fault: Fault, layer: int, seed: int) -> Any:
         """Return the tables with a fault in one layer; None where it has nothing to edit."""
@@ -202,7 +225,8 @@ class Workshop:
             if all(felt):
                 file = self._written(objects)
                 expected = tuple(
-                    (fault.codes, int(layer)) for fault, layer in zip(faults, layers, strict=True)
+                    Expected(fault.codes, int(layer))
+                    for fault, layer in zip(faults, layers, strict=True)
                 )
                 return Made(recorded(file, self.files.inputs, EDGE), file, expected)
         return None
@@ -222,11 +246,19 @@ class Workshop:
             file = self._written(objects)
             clean = recorded(self.stand.sound, self.files.inputs, EDGE)
             second = self._as_sound(recorded(file, self.files.inputs, EDGE), file)
-            expected = ((("state.carried",), None),)
+            expected = (Expected(("state.carried",)),)
             return Made(joined(clean, second), self.stand.sound, expected)
         return None
 
+    def _twin(self, case: Case) -> Made:
+        """Run the network as it came out of another training on the same data."""
+        files = self.retrained(case.number + 2)  # the first seed is the original's
+        file = files.int8_file if case.precision == "int8" else files.float_file
+        return Made(recorded(file, self.files.inputs, EDGE), file, allowed=TWIN_CODES)
+
     def _control(self, case: Case, rng: np.random.Generator) -> Made | None:
+        if case.fault == "trained again":
+            return self._twin(case)
         options: dict[str, Any] = {
             "builtin kernels": {"kernels": "builtin"},
             "2 threads": {"threads": 2},

@@ -49,6 +49,11 @@ class Network:
         """Whether nothing was chosen by its results."""
         return not self.float_file
 
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """Which files there are."""
+        return ("int8", "float")
+
 
 SEEN = (
     Network(
@@ -107,8 +112,16 @@ def files_of(network: Network, data: Path, folder: Path) -> Files:
     if network.is_held_out and not files.int8_file.exists():
         train(network.name, data, folder)
     if not files.inputs.exists():
-        np.savez(files.inputs, inputs=_prepared(network, data, files.float_file))
+        np.savez(files.inputs, inputs=_prepared(network, data, files.float_file, folder))
     return files
+
+
+def twin_of(network: Network, data: Path, folder: Path, seed: int) -> Files:
+    """Return the files of a network trained again, from other weights and in another order."""
+    twin = folder / f"twin-{seed}"
+    if not (twin / "int8.tflite").exists():
+        train(network.name, data, twin, seed)
+    return Files(twin / "float.tflite", twin / "int8.tflite", folder / "inputs.npz")
 
 
 def train(name: str, data: Path, folder: Path, seed: int = 1) -> None:
@@ -118,9 +131,9 @@ def train(name: str, data: Path, folder: Path, seed: int = 1) -> None:
     subprocess.run(command, check=True, capture_output=True)
 
 
-def _prepared(network: Network, data: Path, float_file: Path) -> np.ndarray[Any, Any]:
+def _prepared(network: Network, data: Path, float_file: Path, folder: Path) -> np.ndarray[Any, Any]:
     if network.is_held_out:
-        return inputs_of(network.name, data)[0][:FRAMES]
+        return inputs_of(network.name, data, folder)[0][:FRAMES]
     if network.image is None:
         stored = np.load(data / network.inputs)["mfcc"][:FRAMES]
         real = (stored.astype(np.float32) - 83) * np.float32(0.5847029)

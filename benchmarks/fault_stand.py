@@ -5,6 +5,7 @@ build; answers about these two alone are kept from one case to the next.
 """
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -22,9 +23,9 @@ from exray.instrumentation import api
 from exray.instrumentation.config import resolve
 from exray.instrumentation.recorder import Recorder
 from exray.lake import Lake
-from exray.playback.dataset import open_dataset
-from exray.playback.feed import fit, prepare
-from exray.playback.runners import plan_runner
+from exray.playback.dataset import Item, open_dataset
+from exray.playback.feed import Array, fit, prepare
+from exray.playback.runners import InputSpec, plan_runner
 from exray.queries.engine import connect_tables, show_tables
 from exray.queries.interrupt import Watch
 from exray.queries.known import Known
@@ -40,6 +41,14 @@ CHOSEN: dict[str, str | None] = {"model": None, "device": None, "kernels": None}
 
 Tables = dict[str, "pa.Table"]
 
+Making = Callable[[Item, InputSpec], Array]
+"""How a recorded input becomes a model's input, real values of its shape."""
+
+
+def as_stored(item: Item, target: InputSpec) -> Array:
+    """Return what is a model's input already."""
+    return prepare(item.load(), None, target)
+
 
 def recorded(
     model: Path,
@@ -49,6 +58,7 @@ def recorded(
     role: str = "edge",
     kernels: str = "xnnpack",
     threads: int | None = None,
+    making: Making = as_stored,
 ) -> Tables:
     """Run a model over its inputs and return what was recorded, as tables."""
     config = resolve(
@@ -65,7 +75,7 @@ def recorded(
     try:
         runner = plan_runner(model, kernels=kernels, threads=threads)()
         for item in open_dataset(inputs):
-            value = fit(prepare(item.load(), None, runner.input), runner.input)
+            value = fit(making(item, runner.input), runner.input)
             with api.frame(item.input_id) as frame:
                 frame.prediction(runner.run(value))
     finally:
@@ -174,8 +184,10 @@ class Stand:
         folder: Where files of cases are written.
         reference: The reference's file.
         sound: The sound build's.
-        inputs: Model inputs, as an npz.
+        inputs: Recorded inputs: model inputs as an npz, or what *making* takes.
         reference_kernels: Kernels that the reference runs on.
+        making: How reference and sound build make their inputs.
+        preprocess: The same as a spec, None where inputs are the model's.
     """
 
     def __init__(
@@ -185,13 +197,23 @@ class Stand:
         sound: Path,
         inputs: Path,
         reference_kernels: str = "xnnpack",
+        making: Making = as_stored,
+        preprocess: Path | None = None,
     ) -> None:
         self.folder, self.reference, self.sound, self.inputs = folder, reference, sound, inputs
+        self.preprocess = preprocess
         self.lake = Lake.open_or_create(folder / "lake")
         self.connection: Any = connect_tables({})
         self.base = joined(
-            recorded(reference, inputs, REFERENCE, role="reference", kernels=reference_kernels),
-            recorded(sound, inputs, SOUND),
+            recorded(
+                reference,
+                inputs,
+                REFERENCE,
+                role="reference",
+                kernels=reference_kernels,
+                making=making,
+            ),
+            recorded(sound, inputs, SOUND, making=making),
         )
         self._show(self.base)
         sides = resolve_pair(self.connection, SOUND, REFERENCE)
@@ -212,7 +234,10 @@ class Stand:
         """
         self._show(joined(self.base, tables))
         replay = Replay(
-            inputs=self.inputs, edge_model=model, reference_model=self.reference, preprocess=None
+            inputs=self.inputs,
+            edge_model=model,
+            reference_model=self.reference,
+            preprocess=self.preprocess,
         )
         builds = (EDGE, REFERENCE, SOUND if baseline else None)
         scene = make_scene(self.lake, self._asking, Watch(), builds, CHOSEN, replay, self._known)

@@ -1,10 +1,11 @@
 """Small public architectures, trained in code and converted to float and int8 .tflite files.
 
 LeNet-5, SqueezeNet, MobileNetV3 and the autoencoder of MLPerf Tiny, cut to 32x32 images or
-49x10 features: networks on which no threshold of the diagnosis was chosen. Seeds are fixed,
-so that the same machine makes the same files again.
+49x10 features, and two with a front end of their own (`fault_fronts.py`): networks on which no
+threshold of the diagnosis was chosen. Seeds are fixed, so that the same machine makes the same
+files again.
 
-    python benchmarks/fault_training.py DATA FOLDER NAME
+    python benchmarks/fault_training.py DATA FOLDER NAME [SEED]
 """
 
 import contextlib
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from fault_fronts import FRONTS, KNOWN_WORDS, front_inputs
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -105,6 +107,28 @@ def autoencoder(keras: Any, given: Any) -> Any:
     return _chained(given, [*hidden, layers.Dense(490)])
 
 
+def bands(keras: Any, given: Any) -> Any:
+    """A small convolutional network for spoken words on mel bands."""
+    layers = keras.layers
+    chain: list[Any] = [layers.BatchNormalization()]
+    for channels in (16, 32, 32):
+        chain += [layers.Conv2D(channels, 3, padding="same", activation="relu")]
+        chain += [layers.MaxPooling2D(2)]
+    return _chained(given, [*chain, layers.Flatten(), layers.Dense(12, activation="softmax")])
+
+
+def words(keras: Any, given: Any) -> Any:
+    """Mean of word embeddings (as fastText's classifier, Joulin and others 2016)."""
+    layers = keras.layers
+    chain = [
+        layers.Embedding(KNOWN_WORDS + 2, 16),
+        layers.GlobalAveragePooling1D(),
+        layers.Dense(16, activation="relu"),
+        layers.Dense(2, activation="softmax"),
+    ]
+    return _chained(given, chain)
+
+
 def _chained(given: Any, layers: list[Any]) -> Any:
     for layer in layers:
         given = layer(given)
@@ -119,14 +143,19 @@ MAKERS: dict[str, Callable[[Any, Any], Any]] = {
 }
 """Architectures by name."""
 
+FRONT_MAKERS: dict[str, Callable[[Any, Any], Any]] = {"bands": bands, "words": words}
+"""Those of networks with a front end."""
+
 
 def is_of_features(name: str) -> bool:
     """Whether a network takes features of speech; else images."""
     return name.startswith("autoencoder")
 
 
-def inputs_of(name: str, data: Path) -> tuple[Array, Array]:
+def inputs_of(name: str, data: Path, folder: Path) -> tuple[Array, Array]:
     """Return what a network is trained on and runs on: inputs and targets."""
+    if name in FRONT_MAKERS:
+        return front_inputs(name, data, folder)
     if is_of_features(name):
         stored = np.load(data / "energyrunner/kws01_0000_0499.npz")["mfcc"].astype(np.float32)
         flat = stored.reshape(len(stored), -1) / 64
@@ -141,14 +170,14 @@ def train(name: str, data: Path, folder: Path, seed: int = 1) -> None:
     tf: Any = importlib.import_module("tensorflow")
     keras: Any = tf.keras
     keras.utils.set_random_seed(seed)
-    x, y = inputs_of(name, data)
+    x, y = inputs_of(name, data, folder)
     loss = "mse" if is_of_features(name) else "sparse_categorical_crossentropy"
     batched, single = (_built(keras, name, x, size) for size in (None, 1))
     batched.compile(keras.optimizers.Adam(2e-3), loss=loss)
     batched.fit(x, y, batch_size=32, epochs=EPOCHS, verbose=0, shuffle=True)
     single.set_weights(batched.get_weights())  # a device gets one input at a time
     folder.mkdir(parents=True, exist_ok=True)
-    for kind in ("float", "int8"):
+    for kind in _kinds(name):
         converter = tf.lite.TFLiteConverter.from_keras_model(single)
         if kind == "int8":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -160,9 +189,14 @@ def train(name: str, data: Path, folder: Path, seed: int = 1) -> None:
         (folder / f"{kind}.tflite").write_bytes(content)
 
 
+def _kinds(name: str) -> tuple[str, ...]:
+    front = next((front for front in FRONTS if front.name == name), None)
+    return ("float", "int8") if front is None else front.precisions
+
+
 def _built(keras: Any, name: str, x: Array, size: int | None) -> Any:
     given = keras.Input(x.shape[1:], batch_size=size)
-    return keras.Model(given, MAKERS[name](keras, given))
+    return keras.Model(given, (MAKERS | FRONT_MAKERS)[name](keras, given))
 
 
 if __name__ == "__main__":

@@ -3,16 +3,18 @@
 For every network the float file is the reference, and its int8 file, or the float file
 itself, the previous build. A fault is an edit of operators (of a file, or of what the
 runtime made of a file), recorded as a new build over the same inputs; it counts if its own
-operator's output changes by enough. Benign changes, which do change numbers, count as false
-alarms where they do not pass.
+operator's output changes by enough. Or it is a mistake in what makes recordings and texts
+model inputs, and counts if these change. Benign changes, which do change numbers, count as
+false alarms where they do not pass.
 
     EXRAY_TEST_DATA=... python benchmarks/faults.py [--sample N] [--resume] [--keep cases.jsonl]
 
 Every case appends a line of JSON; ``--resume`` goes on where an earlier call stopped. The
 order is such that, wherever it stops, each network has had the same share of each kind of fault
 and of benign change. ``--report`` prints, or with ``--write docs/fault-bench.md`` writes, the tables of what there is.
-Thresholds of the diagnosis were chosen on the networks that `fault_networks.SEEN` names; the
-held-out ones took no part.
+Thresholds of the diagnosis were chosen on the networks that `fault_networks.SEEN` names, lists
+of other front ends beside those of `fault_fronts.py` whose files are given; the held-out ones
+took no part.
 """
 
 import argparse
@@ -21,17 +23,23 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from fault_cases import CONTROL, PRECISIONS, Case, Made, Workshop, cases_of, in_order
-from fault_networks import FRAMES, HELD_OUT, NETWORKS, Network, files_of
+from fault_front_cases import FrontWorkshop, front_cases
+from fault_fronts import FRONTS, Front
+from fault_networks import FRAMES, NETWORKS, Network, files_of, twin_of
 from fault_report import document, tables
 from fault_stand import Stand
 from networks import data_folder
 
 from exray.diagnosis.conclusion import Diagnosis
 from exray.schema.errors import ExrayError
+
+ALL: tuple[Network | Front, ...] = (*NETWORKS, *FRONTS)
+"""Networks of faults in layers, and of faults in front ends."""
 
 TOLD = 50
 """Cases after which it says how many are done."""
@@ -53,7 +61,7 @@ def main() -> None:
                 kept.flush()
                 lines.append(line)
     if options.write:
-        planned = sum(len(list(cases_of(n, p))) for n in NETWORKS for p in PRECISIONS)
+        planned = sum(len(list(_cases(n, p))) for n in ALL for p in n.precisions)
         options.write.write_text(document(lines, planned))
     print("\n".join(tables(lines)))
 
@@ -84,14 +92,15 @@ def _lines(file: Path) -> list[dict[str, Any]]:
 
 
 def _run(options: argparse.Namespace, data: Path, known: set[str]) -> Iterable[dict[str, Any]]:
-    wanted = options.networks.split(",") if options.networks else [n.name for n in NETWORKS]
-    networks = {network.name: network for network in NETWORKS if network.name in wanted}
+    wanted = options.networks.split(",") if options.networks else [n.name for n in ALL]
+    networks = {network.name: network for network in ALL if network.name in wanted}
     of_each = [
-        _sampled(in_order(cases_of(network, precision), options.seed), options)
+        _sampled(in_order(_cases(network, precision), options.seed), options)
         for network in networks.values()
-        for precision in options.precisions.split(",")
+        for precision in network.precisions
+        if precision in options.precisions.split(",")
     ]
-    workshops: dict[tuple[str, str], Workshop] = {}
+    workshops: dict[tuple[str, str], Workshop | FrontWorkshop] = {}
     cases = in_order((case for cases in of_each for case in cases), options.seed)
     left = [case for case in cases if case.name not in known]
     for count, case in enumerate(left, 1):
@@ -105,12 +114,23 @@ def _run(options: argparse.Namespace, data: Path, known: set[str]) -> Iterable[d
         workshop.stand.close()
 
 
-def _workshop(network: Network, precision: str, data: Path, work: Path) -> Workshop:
-    files = files_of(network, data, work / network.name)
-    folder = work / network.name / precision
+def _cases(network: Network | Front, precision: str) -> Iterable[Case]:
+    is_front = isinstance(network, Front)
+    return front_cases(network, precision) if is_front else cases_of(network, precision)
+
+
+def _workshop(
+    network: Network | Front, precision: str, data: Path, work: Path
+) -> Workshop | FrontWorkshop:
+    own = work / network.name
+    if isinstance(network, Front):
+        return FrontWorkshop(network, precision, data, own)
+    files = files_of(network, data, own)
+    folder = own / precision
     folder.mkdir(exist_ok=True)
     sound = files.int8_file if precision == "int8" else files.float_file
-    return Workshop(Stand(folder, files.float_file, sound, files.inputs), files)
+    stand = Stand(folder, files.float_file, sound, files.inputs)
+    return Workshop(stand, files, lambda seed: twin_of(network, data, own, seed))
 
 
 def _sampled(cases: Iterable[Case], options: argparse.Namespace) -> list[Case]:
@@ -122,12 +142,14 @@ def _sampled(cases: Iterable[Case], options: argparse.Namespace) -> list[Case]:
     return faults[: options.sample] + benign[: options.controls or options.sample]
 
 
-def _line(case: Case, workshop: Workshop, options: argparse.Namespace) -> dict[str, Any]:
+def _line(
+    case: Case, workshop: Workshop | FrontWorkshop, options: argparse.Namespace
+) -> dict[str, Any]:
     """Make and diagnose one case, and say what came of it."""
     told: dict[str, Any] = {
         "case": case.name,
         "network": case.network,
-        "held_out": case.network in {network.name for network in HELD_OUT},
+        "held_out": case.network in {network.name for network in ALL if network.is_held_out},
         "precision": case.precision,
         "family": case.family,
         "fault": case.fault,
@@ -152,13 +174,15 @@ def _answer(made: Made, found: Diagnosis) -> dict[str, Any]:
     entry = found.entry
     return {
         "status": found.status,
-        "expected": [{"codes": list(codes), "layer": layer} for codes, layer in made.expected],
+        "expected": [asdict(fault) for fault in made.expected],
+        "allowed": list(made.allowed),
         "named": [
             {
                 "code": cause.code,
                 "layer": cause.where.layer_index,
                 "confidence": cause.confidence,
                 "kind": cause.evidence.get("kind"),
+                "part": cause.evidence.get("part"),
             }
             for cause in found.failing
         ],

@@ -22,6 +22,17 @@ def test_a_sample_of_the_fault_bench(data: Path, tmp_path: Path) -> None:
     assert "| false alarms on controls | 0/1 " in told
 
 
+@pytest.mark.realdata
+def test_a_sample_of_front_ends(data: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ai_edge_litert")
+    pytest.importorskip("scipy")
+    sample = ("--networks", "kws wav,reviews", "--precisions", "float", "--sample", "3")
+    told = _bench(tmp_path, *sample, "--controls", "1", data=data)
+    for rate in ("detected", "right code", "right layer, first"):
+        assert f"| {rate} | 4/4 " in told
+    assert "| false alarms on controls | 0/2 " in told
+
+
 def test_rates_count_what_was_named_wrongly(tmp_path: Path) -> None:
     """The counterpart: lines of which one is wrong do not come out as right."""
     fault: dict[str, object] = {"codes": ["conversion.layer"], "layer": 3}
@@ -41,8 +52,7 @@ def test_rates_count_what_was_named_wrongly(tmp_path: Path) -> None:
         _line("g", [fault, fault | {"layer": 5}], [right, right | {"layer": 5}]),
         _line("h", [fault, fault | {"layer": 5}], [right]),
     ]
-    (tmp_path / "cases.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    told = _bench(tmp_path, "--report")
+    told = _told(tmp_path, lines)
     assert "| detected | 3/4 75.0% " in told
     assert "| right code | 2/4 50.0% " in told
     assert "| right layer, first | 2/4 " in told
@@ -50,6 +60,36 @@ def test_rates_count_what_was_named_wrongly(tmp_path: Path) -> None:
     assert "| two at once, both named | 1/2 " in told
     assert "| false alarms on controls | 1/2 " in told
     assert "| expected calibration error of first causes | 0.657 |" in told
+
+
+def test_a_step_of_the_preprocessing_is_a_place(tmp_path: Path) -> None:
+    fault: dict[str, object] = {"codes": ["preprocessing.audio"], "layer": None, "parts": ["fft"]}
+    right: dict[str, object] = {
+        "code": "preprocessing.audio",
+        "layer": None,
+        "part": "fft",
+        "confidence": 0.99,
+    }
+    lines = [_line("a", [fault], [right]), _line("b", [fault], [right | {"part": "log"}])]
+    told = _told(tmp_path, lines)
+    assert "| right code | 2/2 " in told
+    assert "| right layer, first | 1/2 " in told
+
+
+def test_a_twin_may_be_told_from_its_reference_and_nothing_else(tmp_path: Path) -> None:
+    """The counterpart: a layer named in it is a false alarm."""
+    allowed = {"allowed": ["model.other_weights"], "fault": "trained again"}
+    other: dict[str, object] = {"code": "model.other_weights", "layer": None, "confidence": 0.9}
+    layer = other | {"code": "conversion.layer", "layer": 3}
+    lines = [_line(str(n), [], named) | allowed for n, named in enumerate(([other], [layer]))]
+    told = _told(tmp_path, lines)
+    assert "| false alarms on controls | 1/2 " in told
+    assert "| trained again | 2 | 1 | kws int8 1 | model.other_weights 1 |" in told
+
+
+def _told(work: Path, lines: list[dict[str, object]]) -> str:
+    (work / "cases.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return _bench(work, "--report")
 
 
 def _line(
