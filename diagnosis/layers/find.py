@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from exray.diagnosis.causes import Cause, Scene, Where
 from exray.diagnosis.causes.cause import Evidence
+from exray.diagnosis.gate import GOOD_DB
 from exray.diagnosis.lake_graphs import read_graph
 from exray.diagnosis.verdict import same_values
 from exray.queries.names import tail_name
@@ -38,6 +39,9 @@ BETTER_DB = 3.0
 
 BROKEN_DB = 10.0
 """An operator alone below this computes something else: sound ones were seen down to 14."""
+
+HARMLESS_DB = GOOD_DB + BETTER_DB
+"""An operator alone above this is as good as any, however much better it might be."""
 
 REPLAYED = 3
 """Suspects of the lake that are replayed, or all where these are sound: none is named unheard."""
@@ -145,10 +149,11 @@ def _from_files(scene: Scene, bench: Workbench) -> Iterator[Cause]:
         if suspect.layer_index in named or (position >= REPLAYED and (named or told)):
             continue
         error = bench.local_error(suspect.layer_index)
-        if (error is None and named) or (error is not None and _is_sound(error, suspect)):
+        here_db = None if error is None else bench.whole_db(suspect.layer_index)
+        if (error is None and named) or (error is not None and _is_sound(error, here_db, suspect)):
             continue
         told += 1
-        yield _from_numbers(scene, suspect, error)
+        yield _from_numbers(scene, suspect, error, here_db)
 
 
 def _ranges(bench: Workbench) -> Iterator[tuple[int, RangeFit]]:
@@ -167,19 +172,33 @@ def _ranges(bench: Workbench) -> Iterator[tuple[int, RangeFit]]:
             yield index, fit
 
 
-def _is_sound(error: LocalError, suspect: Suspect) -> bool:
+def _is_sound(error: LocalError, here_db: float | None, suspect: Suspect) -> bool:
     """Whether an operator, replayed, is as good as it can be and was recorded as good.
 
     An operator without weights cannot be made better than it is but for its range, which is
     looked at apart; it has to fail outright.
+
+    Args:
+        error: The operator's own, on the reference's inputs.
+        here_db: The layer's SQNR where the whole file runs here, with the error that it inherits.
+        suspect: As it was recorded.
     """
-    better_db = error.avoidable_db
-    is_broken = error.worst_db < BROKEN_DB if better_db is None else better_db >= BETTER_DB
+    better_db, alone_db = error.avoidable_db, error.worst_db
+    is_broken = (
+        alone_db < BROKEN_DB
+        if better_db is None
+        else better_db >= BETTER_DB and alone_db < HARMLESS_DB
+    )
     if is_broken or differ(error):
         return False
     return (suspect.extra_drop_db or suspect.drop_db or 0.0) < FEWER_DB or (
-        suspect.sqnr_db > error.worst_db - FEWER_DB
+        suspect.sqnr_db > _expected_db(error, here_db) - FEWER_DB
     )
+
+
+def _expected_db(error: LocalError, here_db: float | None) -> float:
+    """Return the SQNR that a layer should have been recorded with."""
+    return error.worst_db if here_db is None else min(error.worst_db, here_db)
 
 
 def _from_weights(
@@ -252,7 +271,9 @@ def _from_range(bench: Workbench, index: int, fit: RangeFit) -> Cause:
     )
 
 
-def _from_numbers(scene: Scene, suspect: Suspect, error: LocalError | None) -> Cause:
+def _from_numbers(
+    scene: Scene, suspect: Suspect, error: LocalError | None, here_db: float | None = None
+) -> Cause:
     """Return a cause of which only the place is known."""
     edge, reference = scene.comparison.edge.build, scene.comparison.reference.build
     code = CONVERSION if is_float(scene) else QUANTIZATION
@@ -265,13 +286,16 @@ def _from_numbers(scene: Scene, suspect: Suspect, error: LocalError | None) -> C
     confidence = 0.8 if suspect.worse_db is not None else 0.65
     if error is not None:
         evidence |= _local_evidence(error)
-        is_better = error.worst_db - suspect.sqnr_db > FEWER_DB
+        if here_db is not None:
+            evidence["whole_sqnr_db"] = round(here_db, 2)
+        expected_db = _expected_db(error, here_db)
+        is_better = expected_db - suspect.sqnr_db > FEWER_DB
         if differ(error):
             code = KERNEL
             loss += f", and kernel families differ about it by {error.kernels_db:.1f} dB"
         elif is_better and (suspect.drop_db or 0.0) > FEWER_DB:
             code = KERNEL
-            loss += f", where the operator alone is at {error.worst_db:.1f} dB on kernels here"
+            loss += f", where it is at {expected_db:.1f} dB on kernels here"
         confidence = 0.9
     return Cause(
         code=code,

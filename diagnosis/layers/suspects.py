@@ -4,15 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from exray.diagnosis.causes import Scene
-
-GATE_DB = 3.0
-"""Worse than the baseline by this much fails; 1 dB, where it is told, only locates."""
+from exray.diagnosis.gate import FLOOR_DB, GOOD_DB, OTHER_INPUTS_FLOOR_DB
 
 LOSS_DB = 16.0
 """Loss against its inputs that no layer of a sound int8 network has: at most 14 dB was seen."""
 
 AGREE_DB = 40.0
-"""SQNR that float layers of one network, and of one file on other kernels, stay above."""
+"""SQNR that float layers of one network, and of one file on other kernels, stay above, except
+where a layer amplifies what half precision leaves of its input."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +29,14 @@ class Suspect:
     worse_db: float | None
     extra_drop_db: float | None
     threshold_db: float | None
+    same_inputs: bool | None
     fails: bool
     inputs_pass: bool
 
 
 _COLUMNS = (
     "suspicion, layer_index, layer_name, op, sqnr_db, drop_db, rank_drop_db, baseline_sqnr_db, "
-    "worse_db, extra_drop_db, threshold_db, fails, inputs_pass"
+    "worse_db, extra_drop_db, threshold_db, same_inputs, fails, inputs_pass"
 )
 
 
@@ -75,6 +75,10 @@ def convicted(suspects: Sequence[Suspect], *, is_float: bool) -> tuple[Suspect, 
 
 
 def _is_clearly_worse(suspect: Suspect) -> bool:
-    """Whether a layer is worse than the baseline's, of which 40 dB is as good as any."""
+    """Whether a layer is worse than the baseline's, and not as good as any.
+
+    The floor is the gate's; the threshold of the lake's rules, which is lower, only locates.
+    """
     before = suspect.baseline_sqnr_db
-    return before is not None and min(before, AGREE_DB) - suspect.sqnr_db >= GATE_DB
+    floor_db = FLOOR_DB if suspect.same_inputs else OTHER_INPUTS_FLOOR_DB
+    return before is not None and min(before, GOOD_DB + floor_db) - suspect.sqnr_db >= floor_db

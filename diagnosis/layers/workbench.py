@@ -6,9 +6,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from exray.diagnosis.causes import Scene
 from exray.diagnosis.lake_graphs import read_graph
-from exray.schema.errors import UsageError
+from exray.playback.image import quantize
+from exray.playback.litert_runner import RESOLVERS
+from exray.schema.errors import ModelError, UsageError
 from exray.schema.records import Quantization
 
 from .parameters import (
@@ -21,7 +25,8 @@ from .parameters import (
     read_parameters,
 )
 from .reference_frames import reference_frames
-from .replay import LocalError, OpReplay, ReferenceFrame, local_error
+from .reference_tensors import TfliteTensors
+from .replay import LocalError, OpReplay, ReferenceFrame, local_error, mean_db, share_of_error
 from .sound_op import sound_op
 from .tflite_model import TfliteModel
 
@@ -135,6 +140,35 @@ class Workbench:
         if pair is not None and pair[0].kernel.shape == pair[1].kernel.shape:
             sound = sound_op(self.model, index, pair[1])
         return local_error(self._replay, index, self.frames, sound)
+
+    def whole_db(self, index: int) -> float | None:
+        """Return a layer's SQNR where the whole edge file runs here, on its recorded kernels.
+
+        Unlike `local_error` it holds what the layer inherits. None where nothing tells it.
+        """
+        shares = self._shares_here.get(index)
+        return mean_db(shares) if shares else None
+
+    @cached_property
+    def _shares_here(self) -> Mapping[int, list[float]]:
+        """Share of error of each layer, frame by frame, where the edge's file runs here."""
+        kernels = self._scene.edge.kernels
+        try:
+            tensors = TfliteTensors(self.model, kernels if kernels in RESOLVERS else "xnnpack")
+        except ModelError:
+            return {}
+        takes = self.model.tensors[self.model.graph.inputs[0]]
+        found: dict[int, list[float]] = {}
+        for frame in self.frames:
+            if frame.model_input.size != np.prod(takes.shape, dtype=int):
+                return {}
+            given = frame.model_input.reshape(takes.shape)
+            read = tensors.run(quantize(given, takes.quantization, np.dtype(takes.dtype)))
+            for index in self.counterparts:
+                values, wanted = read(index), frame.output(index)
+                if values is not None and wanted is not None and values.size == wanted.size:
+                    found.setdefault(index, []).append(share_of_error(values, wanted))
+        return found
 
     @cached_property
     def ranges_before(self) -> Mapping[str, Quantization]:

@@ -43,7 +43,7 @@ FULL JOIN theirs AS t ON o.input_key = t.input_key;
 --
 -- With a baseline, a previous build against the same reference, a layer fails that is
 -- worse than there by the threshold: 1 dB where both were measured on the same inputs, 3 dB
--- where not, and 40 dB is good enough for any. The suspects are the failing layers whose
+-- where not, and 30 dB is good enough for any. The suspects are the failing layers whose
 -- inputs pass, in graph order; the others follow by how much more they lose against their
 -- inputs than the baseline's.
 -- Without a baseline nothing fails, and layers are ranked by what they lose against their
@@ -124,8 +124,8 @@ scored AS (
 judged AS MATERIALIZED (
   SELECT
     s.*,
-    -- what agrees to 40 dB is as good as any layer needs, however equal the baseline's is
-    coalesce(s.worse_db >= s.needed_db AND 40 - s.sqnr_db >= s.needed_db, FALSE) AS fails
+    -- what agrees to 30 dB is as good as any layer needs, however equal the baseline's is
+    coalesce(s.worse_db >= s.needed_db AND s.sqnr_db <= 30, FALSE) AS fails
   FROM scored AS s
 ),
 

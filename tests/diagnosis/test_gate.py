@@ -66,8 +66,14 @@ def test_two_decibels_do_not_count_for_another_model_file() -> None:
 
 def test_other_inputs_are_compared_as_two_samples() -> None:
     gate = gate_of((30.0, 16.0, 22.0), range(20), range(100, 116))
-    assert (gate.same_inputs, gate.frames, gate.floor_db) == (False, 16, 3.0)
+    assert (gate.same_inputs, gate.frames, gate.floor_db) == (False, 16, 6.0)
     assert [found[0].layer for found in gate.worse] == ["body"]
+
+
+def test_four_decibels_do_not_count_between_other_inputs() -> None:
+    worse = (30.0, 22.0, 22.0)
+    assert gate_of(worse, range(20), range(100, 116)).worse == []
+    assert [found[0].layer for found in gate_of(worse).worse] == ["body"]
 
 
 def test_few_frames_are_told_with_how_many_are_missing() -> None:
@@ -106,6 +112,7 @@ def test_numbers_come_from_the_lake(tmp_path: Path) -> None:
 
 def test_a_float_layer_that_agrees_is_as_good_as_one_that_was_equal() -> None:
     before = make_frames((140.0, 140.0, 140.0), seed=2)
-    for edge_db, worse in (((140.0, 70.0, 55.0), []), ((140.0, 70.0, 30.0), ["head"])):
+    for head_db, worse in ((55.0, []), (34.0, []), (25.0, ["head"])):
+        edge_db = (140.0, 70.0, head_db)
         gate = held_against(make_frames(edge_db, seed=1), before, is_same_model=False)
         assert [layer.layer for layer, _, _ in gate.worse] == worse

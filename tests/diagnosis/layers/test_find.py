@@ -1,5 +1,6 @@
 """Faults planted into the demo's network are named, with files and without."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -167,6 +168,37 @@ def test_suspects_behind_three_that_are_sound_are_replayed_too(
     assert asked[-5:] == weighted
 
 
+def test_the_whole_file_run_here_is_as_far_from_the_reference_as_it_was_recorded(
+    lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(find, "read_suspects", lambda _: (_blamed(BIAS_LAYER),))
+    here: list[float | None] = []
+    whole = Workbench.whole_db
+
+    def whole_db(bench: Workbench, index: int) -> float | None:
+        here.append(whole(bench, index))
+        return here[-1]
+
+    monkeypatch.setattr(Workbench, "whole_db", whole_db)
+    comparison = diagnosed(lake, "sound", "sound", files(INT8)).comparison
+    (recorded,) = (x for x in comparison.layers if x.layer_index == BIAS_LAYER)
+    assert here == [pytest.approx(recorded.sqnr_db, abs=1.5)]
+
+
+@pytest.mark.parametrize(("here_db", "codes"), [(26.0, []), (40.0, ["kernel.layer"])])
+def test_a_layer_that_amplifies_what_it_inherits_is_not_its_kernels_fault(
+    lake: Path, monkeypatch: pytest.MonkeyPatch, here_db: float, codes: list[str]
+) -> None:
+    """Alone it is far better than it was recorded; so it is here too, where the file is whole."""
+    loses = replace(_blamed(BIAS_LAYER), drop_db=11.0, extra_drop_db=11.0)
+    monkeypatch.setattr(find, "read_suspects", lambda _: (loses,))
+    alone = LocalError({"xnnpack": 57.0, "builtin": 57.0}, 117.0, 120.0, 4)
+    monkeypatch.setattr(Workbench, "local_error", lambda *_: alone)
+    monkeypatch.setattr(Workbench, "whole_db", lambda *_: here_db)
+    causes = diagnosed(lake, "sound", "sound", files(INT8)).causes
+    assert [cause.code for cause in causes] == codes
+
+
 def _blamed(layer_index: int) -> Suspect:
     """Return a layer that the lake's numbers convict."""
     return Suspect(
@@ -181,6 +213,7 @@ def _blamed(layer_index: int) -> Suspect:
         worse_db=5.0,
         extra_drop_db=0.0,
         threshold_db=3.0,
+        same_inputs=True,
         fails=True,
         inputs_pass=True,
     )

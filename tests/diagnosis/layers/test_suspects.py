@@ -16,10 +16,19 @@ CALM = Suspect(
     worse_db=None,
     extra_drop_db=None,
     threshold_db=None,
+    same_inputs=None,
     fails=False,
     inputs_pass=True,
 )
-FAILING = replace(CALM, baseline_sqnr_db=34.0, worse_db=4.0, fails=True, threshold_db=1.0)
+FAILING = replace(
+    CALM,
+    sqnr_db=20.0,
+    baseline_sqnr_db=24.0,
+    worse_db=4.0,
+    fails=True,
+    threshold_db=1.0,
+    same_inputs=True,
+)
 
 
 def test_an_ordinary_loss_convicts_nobody() -> None:
@@ -44,7 +53,7 @@ def test_the_baseline_decides_where_there_is_one() -> None:
 
 
 def test_a_layer_that_locates_convicts_only_where_one_fails_clearly() -> None:
-    slightly = replace(FAILING, baseline_sqnr_db=31.5, worse_db=1.5)
+    slightly = replace(FAILING, baseline_sqnr_db=21.5, worse_db=1.5)
     assert convicted([slightly], is_float=False) == ()
     clearly = replace(FAILING, layer_index=1, inputs_pass=False)
     assert convicted([slightly, clearly], is_float=False) == (slightly,)
@@ -53,3 +62,17 @@ def test_a_layer_that_locates_convicts_only_where_one_fails_clearly() -> None:
 def test_a_baseline_that_is_equal_does_not_convict_what_agrees() -> None:
     kernels = replace(FAILING, sqnr_db=110.0, baseline_sqnr_db=140.0, worse_db=30.0)
     assert convicted([kernels], is_float=True) == ()
+
+
+def test_between_other_inputs_four_decibels_convict_nobody() -> None:
+    other = replace(FAILING, same_inputs=False, threshold_db=3.0)
+    assert convicted([other], is_float=False) == ()
+    clearly = replace(other, baseline_sqnr_db=27.0, worse_db=7.0)
+    assert convicted([clearly], is_float=False) == (clearly,)
+
+
+def test_a_layer_that_keeps_thirty_decibels_is_not_convicted() -> None:
+    equal_before = replace(FAILING, baseline_sqnr_db=140.0, worse_db=106.0, sqnr_db=34.0)
+    assert convicted([equal_before], is_float=True) == ()
+    lost = replace(equal_before, sqnr_db=28.0, worse_db=112.0)
+    assert convicted([lost], is_float=True) == (lost,)
