@@ -199,8 +199,8 @@ each as int8 and float, diagnosed with the build before as baseline on {judged[0
 
 A fault is an edit of an operator that its own output shows: below 30 dB SQNR against the
 unedited operator on the same inputs. Or it is a mistake in the front end that makes a model
-input of a recording or a text, below 40 dB SQNR; where a fault in an operator has a layer, such a
-one has a step: *layer first* of a wrong hop is a first cause that names the hop. *Right code* is
+input of a recording, below 40 dB SQNR, or of a text, with other ids in more than one place of a
+hundred; where a fault in an operator has a layer, such a one has a step: *layer first* of a wrong hop is a first cause that names the hop. *Right code* is
 that of the first cause. Thresholds of the diagnosis were chosen on the second group of networks;
 the first took no part: of front ends, those of `bands` and `words`. Controls of one network
 resemble each other, so their interval is narrower than that of so many networks.

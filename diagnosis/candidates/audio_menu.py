@@ -31,6 +31,12 @@ BANDS: dict[str, tuple[object, ...]] = {
 }
 """Mel bands that are met."""
 
+NEARER_HZ = {"mel.low": 50.0, "mel.high": 500.0}
+"""First step from an edge of the list to one between: half a usual gap."""
+
+RATES_HZ = (8000, 11025, 16000, 22050, 32000, 44100, 48000)
+"""Sample rates that are met."""
+
 
 @dataclass(frozen=True, slots=True)
 class AudioPlan:
@@ -41,6 +47,7 @@ class AudioPlan:
         pieces: Pieces that the model takes.
         stride: Only every so many-th sample is heard, as at a lower rate.
         repeats: Each sample is heard so often, as at a higher rate.
+        heard_hz: Rate that recordings are resampled to, None for none.
         rate: Rate that the mel bands are placed for, Hz.
     """
 
@@ -48,6 +55,7 @@ class AudioPlan:
     pieces: int
     stride: int = 1
     repeats: int = 1
+    heard_hz: int | None = None
     rate: int | None = None
 
     def with_spec(self, changes: dict[str, object]) -> "AudioPlan":
@@ -63,6 +71,8 @@ def make_audio(samples: NDArray[Any], plan: AudioPlan) -> NDArray[np.float32]:
     """
     spec = plan.spec
     heard = np.repeat(samples[:: plan.stride], plan.repeats)
+    if plan.heard_hz is not None:
+        heard = _resampled(heard, plan.heard_hz / spec.sample_rate)
     if spec.samples is not None:
         heard = np.pad(heard[: spec.samples], (0, max(0, spec.samples - len(heard))))
     needed = spec.window.length + spec.window.hop * (plan.pieces - 1)
@@ -72,6 +82,20 @@ def make_audio(samples: NDArray[Any], plan: AudioPlan) -> NDArray[np.float32]:
     return preprocess_audio(heard, spec.model_copy(update=update))[: plan.pieces]
 
 
+def _resampled(samples: NDArray[Any], factor: float) -> NDArray[Any]:
+    """Return a recording at another rate, without what that rate cannot hold."""
+    count = round(len(samples) * factor)
+    spectrum = np.fft.rfft(samples)
+    kept = np.zeros(count // 2 + 1, spectrum.dtype)
+    common = min(len(spectrum), len(kept))
+    kept[:common] = spectrum[:common]
+    other = np.fft.irfft(kept, count) * (count / len(samples))
+    if samples.dtype.kind != "i":
+        return other
+    limits = np.iinfo(samples.dtype)
+    return np.clip(np.rint(other), limits.min, limits.max).astype(samples.dtype)
+
+
 def audio_menu(spec: AudioSpec, count: int) -> Menu[AudioPlan]:
     """Return what may be done otherwise than *spec* at a model input of *count* elements."""
     declared = AudioPlan(spec, max(1, count // spec.bands))
@@ -79,12 +103,15 @@ def audio_menu(spec: AudioSpec, count: int) -> Menu[AudioPlan]:
 
 
 def _nearer(change: Change[AudioPlan], step: int) -> Iterable[Change[AudioPlan]]:
-    """Yield gains between those of the list."""
-    if change.part != "gain":
-        return
-    gain = float(change.edge.rsplit(" ", 1)[1])
+    """Yield gains and edges of mel bands between those of the lists."""
+    value = change.edge.rsplit(" ", 1)[1]
     for sign in (-1, 1):
-        yield _gain(gain * 2 ** (sign / 2 ** (step + 2)))
+        if change.part == "gain":
+            yield _gain(float(value) * 2 ** (sign / 2 ** (step + 2)))
+        elif change.part in NEARER_HZ:
+            name = change.part.removeprefix("mel.")
+            hertz = max(0.0, float(value) + sign * NEARER_HZ[change.part] / 2**step)
+            yield from _within("mel", name, (hertz,), change.reference)
 
 
 def _gain(gain: float) -> Change[AudioPlan]:
@@ -119,10 +146,12 @@ def _rates(declared: int) -> Iterator[Change[AudioPlan]]:
         slower, faster = declared // factor, declared * factor
         yield _rate(f"hears {slower} Hz", declared, partial(_replaced, {"stride": factor}))
         yield _rate(f"hears {faster} Hz", declared, partial(_replaced, {"repeats": factor}))
-    for rate in (8000, 11025, 16000, 22050, 32000, 44100, 48000):
+    for rate in RATES_HZ:
         if rate != declared:
             told = f"places mel bands for {rate} Hz"
             yield _rate(told, declared, partial(_replaced, {"rate": rate}))
+            told = f"hears recordings resampled to {rate} Hz"
+            yield _rate(told, declared, partial(_replaced, {"heard_hz": rate}))
 
 
 def _rate(edge: str, declared: int, apply: Callable[[AudioPlan], AudioPlan]) -> Change[AudioPlan]:

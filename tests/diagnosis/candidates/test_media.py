@@ -96,6 +96,8 @@ def audio_causes(
         ({"bytes": "big"}, "bytes"),
         ({"mel": {"count": 64}}, "mel.count"),
         ({"mel": {"high": 8000}}, "mel.high"),
+        ({"mel": {"high": 7130}}, "mel.high"),
+        ({"mel": {"low": 95}}, "mel.low"),
     ],
 )
 def test_audio_fault_is_named(spec: dict[str, object], part: str) -> None:
@@ -108,6 +110,18 @@ def test_audio_fault_is_named(spec: dict[str, object], part: str) -> None:
 def test_other_sample_rate_is_named() -> None:
     causes = audio_causes(heard({}, lambda samples: np.pad(samples[::2], (0, 4000))))
     assert [cause.evidence["part"] for cause in causes] == ["sample_rate"]
+
+
+def test_recording_resampled_as_players_do_is_named() -> None:
+    causes = audio_causes(heard({}, lambda samples: np.pad(decimated(samples), (0, 4000))))
+    assert [cause.evidence["part"] for cause in causes] == ["sample_rate"]
+    assert "resampled to 8000 Hz" in causes[0].what
+
+
+def decimated(samples: Array) -> Array:
+    """Every other sample behind a filter that leaves nothing to be folded down."""
+    taps = np.sinc(np.arange(-100, 101) / 2) / 2 * np.hamming(201)
+    return np.rint(np.convolve(samples, taps, "same")[::2]).astype(np.int16)
 
 
 def test_audio_fault_is_named_at_an_integer_input() -> None:
