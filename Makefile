@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 BUILD := pyproject.toml hatch_build.py $(foreach folder,instrumentation/native collector/native,$(wildcard $(folder)/*.cc $(folder)/*.h $(folder)/CMakeLists.txt))
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help install demo test native-check fuzz lint typecheck docs package bench bench-faults bench-verdicts bench-repair clean
+.PHONY: help install demo test native-check fuzz lint typecheck docs package bench bench-faults bench-verdicts bench-kernels bench-repair clean
 
 help:
 	@echo "make demo       install what the demo needs, run it, print what it found"
@@ -172,6 +172,12 @@ bench-faults: install
 bench-verdicts: install
 	$(BIN)/python benchmarks/self_compare.py
 	$(BIN)/python benchmarks/unexplained.py
+
+# Minutes on a quiet machine; see docs/kernels.md.
+KERNELS ?= build/kernels
+bench-kernels: install
+	$(BIN)/python benchmarks/kernels.py --work $(KERNELS)
+	$(BIN)/python benchmarks/kernels.py --work $(KERNELS) --report
 
 # An hour; a row for each case. See docs/repair.md.
 bench-repair: install

@@ -1,13 +1,17 @@
 """Which kernels cost how much, and what others would save: from times that were measured.
 
 What is expected of faster kernels is what the same operators took on them on the same kind
-of device, in any build of the lake with the same model file; without one, what operators of
-that kind took there per MAC in other models, which is said to be an estimate.
+of device, in any build of the lake with the same model file. Without one, it is what
+operators of that kind and most like them in size took there in other models of the same
+precision, for their work: multiply-accumulates, or bytes written by those that have none. That
+is said to be an estimate.
 """
 
+import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from exray.diagnosis.causes import Cause, Scene, Where
 from exray.diagnosis.causes.cause import Evidence
@@ -22,16 +26,22 @@ WORTH = 1.2
 LISTED = 5
 """Operators named as evidence, those that save most first."""
 
+NEAREST = 5
+"""Operators nearest in size by which another's time is estimated. Size is work, weights and
+output: of as many MACs a layer with many weights at few places takes several times as long."""
+
 # The median over all counted executions, each layer by itself.
 _TIMES = """
-SELECT r.run_id, s.layer_index, s.layer_name, s.op, median(s.dur_ns) / 1e6 AS ms, any_value(g.macs)
+SELECT
+  r.run_id, s.layer_index, s.layer_name, s.op, median(s.dur_ns) / 1e6 AS ms,
+  any_value(g.macs), any_value(g.weight_bytes), any_value(g.activation_bytes)
 FROM layer_spans AS s
 INNER JOIN runs AS r ON s.run_id = r.run_id
 INNER JOIN graphs AS g
   ON s.model_sha256 = g.model_sha256 AND s.layer_index = g.layer_index AND g.subgraph_index = 0
 WHERE s.dur_ns IS NOT NULL AND coalesce(s.subgraph_index, 0) = 0
   AND r.kernels = $kernels AND coalesce(nullif(r.device_model, ''), r.device_id) = $device
-  AND ($sha256 = '' OR r.model_sha256 = $sha256)
+  AND r.model_precision = $precision AND ($sha256 = '' OR r.model_sha256 = $sha256)
 GROUP BY r.run_id, s.layer_index, s.layer_name, s.op
 ORDER BY s.layer_index
 """
@@ -43,7 +53,18 @@ class _Layer:
     name: str
     op: str
     ms: float
-    macs: int
+    sizes: tuple[int, int, int]
+
+    @property
+    def work(self) -> int:
+        """Multiply-accumulates, or bytes written by what has none."""
+        macs, _, written = self.sizes
+        return macs or written
+
+    def unlike(self, other: "_Layer") -> float:
+        """Return how far its sizes are from another's, as a squared ratio."""
+        pairs = zip(self.sizes, other.sizes, strict=True)
+        return sum(math.log((a + 1) / (b + 1)) ** 2 for a, b in pairs)
 
 
 def find_kernels(scene: Scene) -> Iterable[Cause]:
@@ -123,16 +144,21 @@ def _expected(scene: Scene, kernels: str, ours: list[_Layer]) -> tuple[dict[int,
     same = _layers(scene, kernels, scene.edge.model_sha256)
     if same:
         return {layer.index: layer.ms for layer in same}, True
-    rates: dict[str, list[tuple[float, int]]] = defaultdict(list)
+    peers: dict[str, list[_Layer]] = defaultdict(list)
     for layer in _layers(scene, kernels, ""):
-        if layer.macs:
-            rates[layer.op].append((layer.ms, layer.macs))
-    per_mac = {op: sum(ms for ms, _ in n) / sum(macs for _, macs in n) for op, n in rates.items()}
+        if layer.work:
+            peers[layer.op].append(layer)
     return {
-        layer.index: per_mac[layer.op] * layer.macs
+        layer.index: _per_work(layer, peers[layer.op]) * layer.work
         for layer in ours
-        if layer.op in per_mac and layer.macs
+        if layer.work and layer.op in peers
     }, False
+
+
+def _per_work(layer: _Layer, peers: Sequence[_Layer]) -> float:
+    """Return the time that those nearest in size take for their work, ms."""
+    nearest = sorted(peers, key=layer.unlike)[:NEAREST]
+    return median(peer.ms / peer.work for peer in nearest)
 
 
 def _layers(scene: Scene, kernels: str, sha256: str) -> list[_Layer]:
@@ -142,11 +168,19 @@ def _layers(scene: Scene, kernels: str, sha256: str) -> list[_Layer]:
     """
     with scene.cursors.cursor() as cursor:
         rows = cursor.execute(
-            _TIMES, {"kernels": kernels, "device": scene.edge.device, "sha256": sha256}
+            _TIMES,
+            {
+                "kernels": kernels,
+                "device": scene.edge.device,
+                "precision": scene.edge.precision,
+                "sha256": sha256,
+            },
         ).fetchall()
     by_run: dict[object, list[_Layer]] = defaultdict(list)
-    for run_id, index, name, op, ms, macs in rows:
-        by_run[run_id].append(_Layer(int(index), str(name), str(op), float(ms), int(macs or 0)))
+    for run_id, index, name, op, ms, *sizes in rows:
+        macs, weights, written = (int(size or 0) for size in sizes)
+        layer = _Layer(int(index), str(name), str(op), float(ms), (macs, weights, written))
+        by_run[run_id].append(layer)
     if not sha256:
         return [layer for layers in by_run.values() for layer in layers]
     nothing: list[_Layer] = []

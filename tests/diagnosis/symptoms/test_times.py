@@ -137,6 +137,25 @@ def test_advice_from_other_models_is_said_to_be_an_estimate(tmp_path: Path) -> N
     assert 3.8 < now / then < 4.2
 
 
+def test_estimate_goes_by_layers_of_like_size(tmp_path: Path) -> None:
+    """Small layers that take ten times as long for their work say little of large ones."""
+    macs = np.array([1000 * (i + 1) for i in range(len(NAMES))])
+    fast_ms, slow_ms = macs / 2000, macs / 100
+    for index in (0, 1, 2):
+        fast_ms[index] *= 10
+    slow = make_run("e", list(slow_ms), kernels="builtin")
+    others = [
+        make_run(f"other{i}", list(fast_ms), sha256=f"c{i}", kernels="xnnpack") for i in range(5)
+    ]
+    cause = next(
+        x
+        for x in causes(tmp_path, find_times, make_reference(), slow, *others)
+        if "kernel" in x.code
+    )
+    _, then = expected_ms(cause)
+    assert 0.9 * fast_ms.sum() < then < 1.1 * fast_ms.sum()
+
+
 def test_without_faster_kernels_seen_nothing_is_advised(tmp_path: Path) -> None:
     slow = make_run("e", kernels="builtin")
     assert causes(tmp_path, find_times, make_reference(), slow) == []
