@@ -121,7 +121,8 @@ def test_recording_resampled_as_players_do_is_named() -> None:
 def decimated(samples: Array) -> Array:
     """Every other sample behind a filter that leaves nothing to be folded down."""
     taps = np.sinc(np.arange(-100, 101) / 2) / 2 * np.hamming(201)
-    return np.rint(np.convolve(samples, taps, "same")[::2]).astype(np.int16)
+    halved: Array = np.convolve(samples, taps, "same")[::2]
+    return np.rint(halved).astype(np.int16)
 
 
 def test_audio_fault_is_named_at_an_integer_input() -> None:
