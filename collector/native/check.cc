@@ -49,6 +49,34 @@ class Checker {
   }
 
  private:
+  // Tells at a glance that a message is sound which is a text as its field 1 and a message of
+  // one simple field as its field 2: nearly all attributes are, and they are nearly all of a
+  // request. False says nothing.
+  bool is_simple_pair(int32_t type, Reader in) const {
+    const Message& pair = messages_[type];
+    Reader key, value;
+    if (pair.is_record || pair.count < 3 || !has_field(pair, 1, kTextField) || !has_field(pair, 2, kMessageField)) {
+      return false;
+    }
+    if (!in.short_field(1, &key) || !in.short_field(2, &value) || !in.is_done()) return false;
+    return is_ascii(key.at, key.end) &&
+           is_simple_value(messages_[fields_[pair.first + 2].message], value);
+  }
+
+  bool has_field(const Message& message, int32_t number, uint8_t kind) const {
+    return fields_[message.first + number].kind == kind;
+  }
+
+  bool is_simple_value(const Message& message, Reader in) const {
+    if (message.is_record || in.is_done()) return false;
+    const uint32_t tag = *in.at++, number = tag >> 3;
+    if (tag >= 0x80 || number >= static_cast<uint32_t>(message.count)) return false;
+    const uint8_t kind = fields_[message.first + static_cast<int32_t>(number)].kind;
+    if ((tag & 7) != kBytes) return skip_number(kind, tag & 7, &in) && in.is_done();
+    Reader text;
+    return kind == kTextField && in.bytes(&text) && in.is_done() && is_ascii(text.at, text.end);
+  }
+
   bool check_bytes(const Field& field, Reader content, uint64_t* attributes, int depth) {
     switch (field.kind) {
       case kTextField:
@@ -58,6 +86,7 @@ class Checker {
       case kMessageField:
         if (field.role == kAttribute && ++*attributes > limits_.attributes) return false;
         if (field.role != kNoRole && content.left() > limits_.attribute_bytes) return false;
+        if (field.role == kAttribute && is_simple_pair(field.message, content)) return true;
         return check(field.message, content, depth + 1);
       case kVarintList: {
         uint64_t value;

@@ -16,6 +16,12 @@ inline uint64_t word_at(const uint8_t* at) {
   return word;
 }
 
+inline uint32_t half_at(const uint8_t* at) {
+  uint32_t half;
+  std::memcpy(&half, at, sizeof(half));
+  return half;
+}
+
 // A message's bytes from `at` to `end`, of which nothing is read beyond `end`.
 struct Reader {
   const uint8_t* at;
@@ -67,6 +73,22 @@ struct Reader {
     return true;
   }
 
+  // Reads a field of bytes of number below 16, at most some 16 kB.
+  bool short_field(uint8_t number, Reader* content) {
+    if (left() < 2 || at[0] != (number << 3 | kBytes)) return false;
+    uint64_t size = at[1];
+    const uint8_t* begin = at + 2;
+    if (size >= 0x80) {
+      if (left() < 3 || at[2] >= 0x80) return false;
+      size = (size & 0x7F) | static_cast<uint64_t>(at[2]) << 7;
+      begin = at + 3;
+    }
+    if (size > static_cast<uint64_t>(end - begin)) return false;
+    content->at = begin;
+    content->end = at = begin + size;
+    return true;
+  }
+
   bool skip(uint64_t size) {
     if (size > left()) return false;
     at += size;
@@ -74,9 +96,28 @@ struct Reader {
   }
 };
 
+// Tells whether bytes are ASCII. Words that overlap stand for a loop over what is left of the
+// last one: most texts are short, and where such a loop ends is what a processor guesses wrong.
+inline bool is_ascii(const uint8_t* at, const uint8_t* end) {
+  constexpr uint64_t kTops = 0x8080808080808080u;
+  const int64_t size = end - at;
+  if (size > 16) {
+    uint64_t seen = word_at(end - 8) | word_at(end - 16);
+    for (; end - at > 32; at += 32) {
+      seen |= word_at(at) | word_at(at + 8) | word_at(at + 16) | word_at(at + 24);
+    }
+    if (end - at > 16) seen |= word_at(at) | word_at(at + 8);
+    return !(seen & kTops);
+  }
+  if (size >= 8) return !((word_at(at) | word_at(end - 8)) & kTops);
+  if (size >= 4) return !((half_at(at) | half_at(end - 4)) & 0x80808080u);
+  return size == 0 || (at[0] | at[size / 2] | end[-1]) < 0x80;
+}
+
 // Tells whether bytes are UTF-8: no surrogates, nothing above U+10FFFF, nothing longer than
 // it need be.
 inline bool is_utf8(const uint8_t* at, const uint8_t* end) {
+  if (is_ascii(at, end)) return true;
   while (at != end) {
     if (end - at >= 8 && !(word_at(at) & 0x8080808080808080u)) {
       at += 8;
