@@ -4,9 +4,9 @@ import contextlib
 import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from typing import Literal
 
 from exray.exporters.log import HEADER_BYTES
@@ -14,7 +14,7 @@ from exray.exporters.log_reader import read_cursor
 from exray.exporters.log_writer import LogWriter
 from exray.schema.errors import LogError, LogFullError
 
-from .entry import Entry
+from .entry import Entry, finish_all
 from .reply import later
 
 logger = logging.getLogger(__name__)
@@ -70,8 +70,9 @@ class GroupCommitter:
         self._when_full: WhenFull = when_full
         self._retry_after_s = retry_after_s
         self._on_step = on_step
-        self._changed = threading.Condition()
-        self._queue: deque[Entry] = deque()
+        self._lock = threading.Lock()
+        self._queue: SimpleQueue[Entry | None] = SimpleQueue()
+        """What is to be stored; None is the last, nothing comes behind it."""
         self._closing = False
         self._last_problem = ""
         self._cursor_at_s = 0.0
@@ -105,28 +106,24 @@ class GroupCommitter:
         Raises:
             RefusedError: The log is being closed.
         """
-        with self._changed:
+        with self._lock:
             if self._closing:
                 raise later("the collector is shutting down", self._retry_after_s, "shutdown")
-            self._queue.append(entry)
-            self._changed.notify()
+            self._queue.put(entry)
 
     def close(self) -> None:
         """Finish what waits, then close the log; a second call does nothing."""
-        with self._changed:
-            self._closing = True
-            self._changed.notify()
+        with self._lock:
+            if not self._closing:
+                self._closing = True
+                self._queue.put(None)
         self._thread.join()
         self._writer.close()
 
     def _work(self) -> None:
-        while True:
-            with self._changed:
-                if not self._queue and not self._closing:
-                    self._changed.wait(CURSOR_PERIOD_S)
-                if self._closing and not self._queue:
-                    return
-                group = self._take_group()
+        is_last = False
+        while not is_last:
+            group, is_last = self._take_group()
             try:
                 if group:
                     self._commit(group)
@@ -135,16 +132,25 @@ class GroupCommitter:
                 logger.exception("the log could not be written")
                 self._refuse(group, "the log cannot be written", "log_error")
 
-    def _take_group(self) -> list[Entry]:
+    def _take_group(self) -> tuple[list[Entry], bool]:
+        """Return what is to be stored next, nothing after a while, and whether it is the last."""
         group: list[Entry] = []
         size = 0
-        while self._queue and size < SYNC_BYTES:
-            group.append(self._queue.popleft())
-            size += len(group[-1].body)
-        return group
+        with contextlib.suppress(Empty):
+            entry = self._queue.get(timeout=CURSOR_PERIOD_S)
+            while entry is not None:
+                group.append(entry)
+                size += len(entry.body)
+                if size >= SYNC_BYTES:
+                    return group, False
+                entry = self._queue.get_nowait()
+            return group, True
+        return group, False
 
     def _commit(self, group: list[Entry]) -> None:
-        appended = [entry for entry in group if self._append(entry)]
+        appended = group
+        if not self._append_all(group):
+            appended = [entry for entry in group if self._append_all([entry], is_alone=True)]
         if not appended:
             return
         started_s = time.perf_counter()
@@ -160,21 +166,21 @@ class GroupCommitter:
         if self._last_problem:
             self._last_problem = ""
             logger.warning("the log can be written again")
-        for entry in appended:
-            entry.finish()
+        finish_all(appended)
 
-    def _append(self, entry: Entry) -> bool:
+    def _append_all(self, entries: Sequence[Entry], *, is_alone: bool = False) -> bool:
+        """Write requests, all or none; one that is alone is refused if there is no place."""
         try:
-            if not self._make_room(HEADER_BYTES + len(entry.body)):
-                self._refuse([entry], "the log is full until it is read", "log_full")
+            if not self._make_room(sum(HEADER_BYTES + len(entry.body) for entry in entries)):
+                if is_alone:
+                    self._refuse(entries, "the log is full until it is read", "log_full")
                 return False
             self._on_step("before_append")
-            entry.sequence = self._writer.append(
-                entry.signal, entry.encoding, entry.body, entry.received_ns, entry.packing
-            )
+            self._writer.append_all(entries)
             self._on_step("after_append")
         except LogError as error:
-            self._failed(error, [entry])
+            if is_alone:
+                self._failed(error, entries)
             return False
         return True
 
@@ -205,7 +211,7 @@ class GroupCommitter:
             with contextlib.suppress(LogError):  # a full disk may not even take a new name
                 self._writer.drop_before(sequence + 1)
 
-    def _failed(self, error: LogError, group: list[Entry]) -> None:
+    def _failed(self, error: LogError, group: Sequence[Entry]) -> None:
         self.counts.failures += 1
         if str(error) != self._last_problem:
             self._last_problem = str(error)
@@ -214,7 +220,8 @@ class GroupCommitter:
         message = "the collector's disk is full" if is_full else "the log cannot be written"
         self._refuse(group, message, "disk_full" if is_full else "log_error")
 
-    def _refuse(self, group: list[Entry], message: str, reason: str) -> None:
+    def _refuse(self, group: Sequence[Entry], message: str, reason: str) -> None:
         for entry in group:
-            entry.refusal = later(f"{message}; send again", self._retry_after_s, reason)
-            entry.finish()
+            if not entry.is_done:
+                entry.refusal = later(f"{message}; send again", self._retry_after_s, reason)
+        finish_all(group)

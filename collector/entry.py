@@ -4,13 +4,15 @@ import asyncio
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from exray.exporters.log import Encoding
 from exray.exporters.log_packing import Packing
 from exray.exporters.otlp_settings import Signal
+from exray.exporters.typing import Buffer
 
 from .reply import RefusedError
 
@@ -27,26 +29,38 @@ class Entry:
         packing: How *body* was packed already.
         body: As it is stored.
         received_ns: When it came.
-        on_done: Called once, by the thread that writes the log: it must not wait.
-        sequence: Of its record, once it has one.
+        on_done: Called once, by the thread that writes the log: it must not wait. What it
+            returns is called after those of all of a group, once where they return the same.
         refusal: Why it is not stored, once that is so.
     """
 
     signal: Signal
     encoding: Encoding
     packing: Packing
-    body: bytes
+    body: Buffer
     received_ns: int
-    on_done: "Callable[[Entry], None]"
-    sequence: int = 0
+    on_done: "OnDone"
     refusal: RefusedError | None = None
     is_done: bool = False
 
-    def finish(self) -> None:
+    def finish(self) -> "Wake | None":
         """Let who waits go on; a second call does nothing."""
-        if not self.is_done:
-            self.is_done = True
-            self.on_done(self)
+        if self.is_done:
+            return None
+        self.is_done = True
+        return self.on_done(self)
+
+
+Wake: TypeAlias = Callable[[], None]
+
+OnDone: TypeAlias = Callable[[Entry], Wake | None]
+
+
+def finish_all(entries: Iterable[Entry]) -> None:
+    """Let all who wait for *entries* go on, and wake each event loop once."""
+    for wake in {entry.finish() for entry in entries}:
+        if wake is not None:
+            wake()
 
 
 class ThreadWait:
@@ -71,21 +85,17 @@ class LoopWait:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._done: deque[Callable[[], object]] = deque()
-        self._is_called = False
 
-    def then(self, go_on: Callable[[], object]) -> Callable[[Entry], None]:
+    def then(self, go_on: Callable[[], object]) -> OnDone:
         """Return an `Entry.on_done` that has *go_on* called in the loop."""
 
-        def add(_: Entry) -> None:
+        def add(_: Entry) -> Wake:
             self._done.append(go_on)
-            if not self._is_called:
-                self._is_called = True
-                with suppress(RuntimeError):  # the loop is closed: nobody waits there any more
-                    self._loop.call_soon_threadsafe(self._go_on)
+            return self._wake
 
         return add
 
-    def future(self) -> "tuple[asyncio.Future[None], Callable[[Entry], None]]":
+    def future(self) -> "tuple[asyncio.Future[None], OnDone]":
         """Return what a task awaits, and the `Entry.on_done` that ends it."""
         future: asyncio.Future[None] = self._loop.create_future()
 
@@ -95,8 +105,11 @@ class LoopWait:
 
         return future, self.then(end)
 
+    def _wake(self) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody waits there any more
+            self._loop.call_soon_threadsafe(self._go_on)
+
     def _go_on(self) -> None:
-        self._is_called = False  # before the first is taken: what comes now calls again
         while self._done:
             go_on = self._done.popleft()
             try:

@@ -6,6 +6,9 @@ Whatever else comes is left to the application, which says what is wrong with it
 import asyncio
 from collections.abc import Callable, Sequence
 
+from exray.exporters.otlp_settings import Signal
+from exray.exporters.typing import Buffer
+
 from .entry import LoopWait
 from .http_app import PATHS, PROTOBUF
 from .intake import Intake
@@ -34,23 +37,16 @@ class QuickPath:
         self._tokens = tokens
         self._waits: LoopWait | None = None
 
-    def take(
-        self, path: str, headers: Headers, body: bytes, answer: Callable[[Reply], None]
-    ) -> bool:
-        """Store a request that was posted.
+    def signal_of(self, path: str, headers: Headers) -> Signal | None:
+        """Return what a request carries that was posted, None of an unusual one.
 
         Args:
             path: Of its address.
             headers: As they came.
-            body: All of it.
-            answer: Called when it is on disk, or refused.
-
-        Returns:
-            False where it is an unusual one: nothing has been done.
         """
         signal = PATHS.get(path)
         if signal is None:
-            return False
+            return None
         media_type, authorization = b"", None
         for name, value in headers:
             if name == b"content-type":
@@ -58,9 +54,22 @@ class QuickPath:
             elif name == b"authorization":
                 authorization = value.decode("latin-1")
             elif name == b"content-encoding" and value not in _PLAIN:
-                return False
+                return None
         if media_type != _PROTOBUF or not self._tokens.admits(authorization):
-            return False
+            return None
+        return signal
+
+    def take(self, signal: Signal, body: Buffer, answer: Callable[[Reply], None]) -> bool:
+        """Store a request.
+
+        Args:
+            signal: What it carries.
+            body: All of it; its memory may be used again afterwards.
+            answer: Called when it is on disk, or refused.
+
+        Returns:
+            False where it is an unusual one: nothing has been done.
+        """
         if self._waits is None:
             self._waits = LoopWait(asyncio.get_running_loop())
         return self._intake.take_quickly(signal, body, self._waits, answer)

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from exray.exporters.otlp_settings import Signal
+from exray.exporters.typing import Buffer
 
 from .limits import Limits
 from .messages import new_request
@@ -93,7 +94,7 @@ class _Limits(ctypes.Structure):
     )
 
 
-def count_sound(signal: Signal, data: bytes, limits: Limits) -> int | None:
+def count_sound(signal: Signal, data: Buffer, limits: Limits) -> int | None:
     """Return how many records a request has, if all of it is sound and within the limits.
 
     Returns:
@@ -102,11 +103,13 @@ def count_sound(signal: Signal, data: bytes, limits: Limits) -> int | None:
     library = otlp_library().handle
     if library is None:
         return None
+    import pyarrow as pa
+
     messages, fields = _table(signal)
     records = ctypes.c_uint64()
     bounds = _Limits(limits.records, limits.attributes, limits.attribute_bytes)
     is_sound = library.exray_otlp_check(
-        ctypes.c_char_p(data),
+        ctypes.c_void_p(pa.py_buffer(data).address),
         ctypes.c_int64(len(data)),
         messages,
         fields,

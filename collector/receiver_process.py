@@ -23,7 +23,7 @@ from exray.schema.errors import ExrayError, LogError
 from .board import Board
 from .child import Child, Program
 from .logs import log_folder
-from .service import Collector, Shared
+from .service import Collector, Shared, keep_what_is_loaded
 from .settings import Settings
 from .stderr_log import log_to_stderr
 
@@ -140,6 +140,7 @@ def main(step: Callable[[str], None] = lambda name: None) -> int:
     except ExrayError as error:
         logger.error("receiver %d: %s", task.number, error)
         return 1
+    keep_what_is_loaded()
     collector.start()
     print("{}", flush=True)
     ended.wait()

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from .address import reserve
 from .board import Board
 from .receiver_process import ReceiverProcess, tasks
-from .service import Collector, Shared, addresses_of
+from .service import Collector, Shared, addresses_of, keep_what_is_loaded
 from .settings import Settings
 
 
@@ -60,6 +60,7 @@ class Receivers:
         Raises:
             LogError: One does not start.
         """
+        keep_what_is_loaded()
         self.first.start()
         for other in self._others:
             other.start()

@@ -25,6 +25,7 @@ from exray.schema.errors import DataError
 
 from .log_packing import Packing, unpack
 from .otlp_settings import Signal
+from .typing import Buffer
 
 MAGIC = b"XRL1"
 
@@ -153,7 +154,7 @@ def pack_header(
     signal: Signal,
     encoding: Encoding,
     received_ns: int,
-    body: bytes,
+    body: Buffer,
     packing: Packing = Packing.NONE,
 ) -> bytes:
     """Return what is written before *body*, which is packed already."""

@@ -10,6 +10,12 @@ from typing import Any
 
 from exray.schema.errors import DataError
 
+from .typing import Buffer
+
+LARGE_BYTES = 256 << 10
+"""The allocator of `bytes` gives back the memory of a larger body each time, and the kernel
+clears it again for the next. Arrow's keeps it, but takes longer with many small ones."""
+
 LEAST_BYTES = 4096
 """Of a smaller body a disk's block is written anyway."""
 
@@ -28,17 +34,28 @@ def _codec() -> Any:
     return pyarrow.Codec("snappy")
 
 
-def pack(body: bytes) -> tuple[Packing, bytes]:
-    """Return a body as it is to be stored: packed, or as it is where that gains little."""
+def pack(body: Buffer) -> tuple[Packing, Buffer]:
+    """Return a body as it is to be stored: packed, or as it is where that gains little.
+
+    What is returned does not change when the memory of *body* is used again.
+    """
     if len(body) < LEAST_BYTES:
-        return Packing.NONE, body
-    packed: bytes = _codec().compress(body, asbytes=True)
+        return Packing.NONE, bytes(body)
+    packed = _compressed(body)
     if len(packed) > len(body) * 7 // 8:
-        return Packing.NONE, body
+        return Packing.NONE, bytes(body)
     return Packing.SNAPPY, packed
 
 
-def unpack(packing: Packing, stored: bytes, most_bytes: int) -> bytes:
+def _compressed(body: Buffer) -> Buffer:
+    if len(body) <= LARGE_BYTES:
+        packed: bytes = _codec().compress(body, asbytes=True)
+        return packed
+    found = _codec().compress(body)
+    return memoryview(found)[: found.size].cast("B")  # of which it shows all that was allocated
+
+
+def unpack(packing: Packing, stored: Buffer, most_bytes: int) -> bytes:
     """Return the body that `pack` was given.
 
     Args:
@@ -50,7 +67,7 @@ def unpack(packing: Packing, stored: bytes, most_bytes: int) -> bytes:
         DataError: It is damaged.
     """
     if packing is Packing.NONE:
-        return stored
+        return bytes(stored)
     size = _unpacked_bytes(stored)
     if size > most_bytes:
         msg = f"the packed body says to be of {size} bytes; expected at most {most_bytes}"
@@ -63,7 +80,7 @@ def unpack(packing: Packing, stored: bytes, most_bytes: int) -> bytes:
     return body
 
 
-def _unpacked_bytes(packed: bytes) -> int:
+def _unpacked_bytes(packed: Buffer) -> int:
     """Return what Snappy's first bytes say, a varint: how long the body was."""
     size = 0
     for place, octet in enumerate(packed[:5]):

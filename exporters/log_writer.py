@@ -5,10 +5,12 @@ import fcntl
 import os
 import threading
 import uuid
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Protocol
 
 from exray.lake.storage import make_folder, sync_file, sync_folder, write_synced
 from exray.schema.errors import LogError, LogFullError
@@ -25,6 +27,7 @@ from .log import (
 )
 from .log_packing import Packing
 from .otlp_settings import Signal
+from .typing import Buffer
 
 SEGMENT_BYTES = 16 << 20
 
@@ -35,6 +38,38 @@ took back before they were synced; their sequences must not name others."""
 LOCK_FILE, ID_FILE = "lock", "id"
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+
+_PARTS = 1024
+"""Most that the kernel writes with one call, IOV_MAX."""
+
+
+class Request(Protocol):
+    """What a record is made of, see `LogWriter.append`."""
+
+    @property
+    def signal(self) -> Signal:
+        """What it carries."""
+        ...
+
+    @property
+    def encoding(self) -> Encoding:
+        """How its body is written."""
+        ...
+
+    @property
+    def packing(self) -> Packing:
+        """How *body* was packed already."""
+        ...
+
+    @property
+    def body(self) -> Buffer:
+        """The body, stored as it is given."""
+        ...
+
+    @property
+    def received_ns(self) -> int:
+        """When it came."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +116,8 @@ class LogWriter:
         self.torn_bytes = last.torn_bytes
         """Bytes cut off at opening: of a record that was never acknowledged."""
         self._sizes = {s: segment_path(self.folder, s).stat().st_size for s in present}
+        self.size_bytes = sum(self._sizes.values())
+        """Bytes of all segments."""
         self._sequence = last.sequence + SEQUENCE_GAP if present else 0
         self.synced_sequence = self._sequence
         """Everything up to this one is on disk."""
@@ -91,11 +128,6 @@ class LogWriter:
                 self._remove(segment)
 
     @property
-    def size_bytes(self) -> int:
-        """Bytes of all segments."""
-        return sum(self._sizes.copy().values())
-
-    @property
     def last_sequence(self) -> int:
         """Sequence of the newest record, or the one before the first."""
         return self._sequence
@@ -104,7 +136,7 @@ class LogWriter:
         self,
         signal: Signal,
         encoding: Encoding,
-        body: bytes,
+        body: Buffer,
         received_ns: int,
         packing: Packing = Packing.NONE,
     ) -> int:
@@ -125,18 +157,43 @@ class LogWriter:
             LogError: It cannot be written for another reason; likewise.
         """
         with self._lock:
-            sequence = self._sequence + 1
-            header = pack_header(sequence, signal, encoding, received_ns, body, packing)
-            try:
-                if self._descriptor < 0:
-                    self._start_segment()
-                _write_all(self._descriptor, header, body, self._sizes[self._segment])
-            except OSError as error:
-                self._take_back(self._sizes[self._segment])
-                raise log_error(error, self.folder) from error
-            self._sequence = sequence
-            self._sizes[self._segment] += len(header) + len(body)
-            return sequence
+            header = pack_header(self._sequence + 1, signal, encoding, received_ns, body, packing)
+            return self._write([header, body], 1)
+
+    def append_all(self, requests: "Sequence[Request]") -> int:
+        """Write requests at the end, all of them or none; call `sync` to have them on disk.
+
+        Returns:
+            The sequence of the first; those of the others follow it.
+
+        Raises:
+            LogFullError: No space left; the log is as it was before.
+            LogError: It cannot be written for another reason; likewise.
+        """
+        with self._lock:
+            parts: list[Buffer] = []
+            for sequence, one in enumerate(requests, self._sequence + 1):
+                parts += (
+                    pack_header(
+                        sequence, one.signal, one.encoding, one.received_ns, one.body, one.packing
+                    ),
+                    one.body,
+                )
+            return self._write(parts, len(requests)) - len(requests) + 1
+
+    def _write(self, parts: list[Buffer], records: int) -> int:
+        """Write whole records; return the sequence of the last."""
+        try:
+            if self._descriptor < 0:
+                self._start_segment()
+            size_bytes = _write_all(self._descriptor, parts, self._sizes[self._segment])
+        except OSError as error:
+            self._take_back(self._sizes[self._segment])
+            raise log_error(error, self.folder) from error
+        self._sequence += records
+        self._sizes[self._segment] += size_bytes
+        self.size_bytes += size_bytes
+        return self._sequence
 
     def sync(self) -> int:
         """Wait until all that was appended is on disk.
@@ -258,6 +315,7 @@ class LogWriter:
             # What cannot be cut off is written over, or cut off at the next opening.
             with suppress(OSError):
                 os.ftruncate(self._descriptor, size)
+            self.size_bytes -= self._sizes[self._segment] - size
             self._sizes[self._segment] = size
 
     def _close_segment(self) -> None:
@@ -267,7 +325,7 @@ class LogWriter:
 
     def _remove(self, segment: int) -> None:
         segment_path(self.folder, segment).unlink(missing_ok=True)
-        self._sizes.pop(segment, None)
+        self.size_bytes -= self._sizes.pop(segment, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,13 +398,20 @@ def _log_id(folder: Path) -> str:
         return path.read_text("ascii")
 
 
-def _write_all(descriptor: int, header: bytes, body: bytes, offset: int) -> None:
-    written = os.pwritev(descriptor, [header, body], offset)
-    if written < len(header) + len(body):  # a signal, or the last free block
-        rest = memoryview(header + body)[written:]
-        while rest:
-            written = os.pwrite(descriptor, rest, offset + len(header) + len(body) - len(rest))
-            rest = rest[written:]
+def _write_all(descriptor: int, parts: list[Buffer], offset: int) -> int:
+    """Write *parts* one behind the other; return how many bytes they are."""
+    begin = offset
+    for first in range(0, len(parts), _PARTS):
+        some = parts[first : first + _PARTS]
+        size = sum(map(len, some))
+        written = os.pwritev(descriptor, some, offset)
+        if written < size:  # a signal, or the last free block
+            rest = memoryview(b"".join(some))[written:]
+            while rest:
+                written = os.pwrite(descriptor, rest, offset + size - len(rest))
+                rest = rest[written:]
+        offset += size
+    return offset - begin
 
 
 def log_error(error: OSError, folder: Path) -> LogError:

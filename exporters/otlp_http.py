@@ -13,7 +13,7 @@ from enum import Enum
 from typing import IO, Any
 
 from .otlp_settings import Destination
-from .otlp_spans import Buffer
+from .typing import Buffer
 
 RETRYABLE = frozenset({408, 429, 502, 503, 504})
 """Answers after which the same request may be taken later. The specification of OTLP names

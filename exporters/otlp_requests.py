@@ -13,9 +13,10 @@ from exray.schema.attributes import (
 from exray.schema.records import FrameRecord, Graph, MetricRecord, Run, SpanRecord, TensorBlock
 
 from .otlp_span import encode_span
-from .otlp_spans import Buffer, FrameEncoder
+from .otlp_spans import FrameEncoder
 from .rows import UNKNOWN_RUN, graph_rows, run_row
 from .span_content import OWN_SCOPE, Attributes, run_attributes
+from .typing import Buffer
 from .wire import any_value, attributes, delimited, double, fixed64, prefix, text
 
 logger = logging.getLogger(__name__)

@@ -31,12 +31,10 @@ from .section import Form, FrameKeys, SectionEncoder, Spans, Texts
 from .span_content import frame_numbers, tensor_texts
 from .span_pieces import frame_body, inference_piece, stages_piece
 from .template import Layout
+from .typing import Buffer
 from .wire import Piece, join, prefix
 
 T = TypeVar("T")
-
-Buffer = bytes | memoryview
-"""A part of a request."""
 
 SpansOfRun = dict[bytes, tuple[Run, list[Buffer]]]
 """Encoded spans by run id, each span one field of ``ScopeSpans``."""

@@ -6,6 +6,9 @@ from typing import Protocol
 
 from exray.schema.records import FrameRecord, Graph, MetricRecord, Run, SpanRecord
 
+Buffer = bytes | memoryview
+"""A part of a request, or all of one."""
+
 
 class ExportResult(Enum):
     """What became of a batch."""

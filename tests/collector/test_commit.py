@@ -1,11 +1,10 @@
 """Requests that are written in one group, each told on its own."""
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 
 from exray.collector.commit import GroupCommitter
-from exray.collector.entry import Entry, LoopWait, ThreadWait
+from exray.collector.entry import Entry, LoopWait, OnDone, ThreadWait
 from exray.exporters.log import Encoding
 from exray.exporters.log_packing import Packing
 from exray.exporters.log_writer import LogWriter
@@ -26,5 +25,5 @@ def test_a_request_whose_event_loop_has_gone_holds_up_no_other(tmp_path: Path) -
     committer.close()
 
 
-def entry(on_done: Callable[[Entry], None]) -> Entry:
+def entry(on_done: OnDone) -> Entry:
     return Entry("traces", Encoding.PROTOBUF, Packing.NONE, b"request", 1, on_done)

@@ -32,7 +32,7 @@ def test_body_that_gains_nothing_is_stored_as_it_is(body: bytes) -> None:
     "stored",
     [
         pack(PLAIN)[1][:-3],
-        pack(PLAIN)[1][:3] + b"\xff" * 40,
+        bytes(pack(PLAIN)[1][:3]) + b"\xff" * 40,
         b"\x01" + pack(PLAIN)[1][1:],  # says to be shorter than it is
         b"\xff\xff\xff\xff\x0f" + PLAIN,  # of 4 GiB
         b"\xff" * 20,
