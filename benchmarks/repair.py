@@ -7,7 +7,7 @@ those on the half held out. "right" is the sound edge, the share is that of the 
     EXRAY_TEST_DATA=... python benchmarks/repair.py [--only TEXT] [--planted 2] [--keep FILE]
     python benchmarks/repair.py --table FILE
 
-Prints a row for each case, then shares with their 95 % Clopper-Pearson intervals. A case
+Prints a row for each kind of fault and each case not repaired, then shares with their 95 % Clopper-Pearson intervals. A case
 counts as repairable if the fault costs right answers on the inputs held out.
 """
 
@@ -244,28 +244,61 @@ def percent(count: int, inputs: int) -> str:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Return all cases, and what they come to."""
-    lines = [
-        "| network | fault | inputs | right | faulty | repaired | back | verdict | cause | p | s |",
-        "|---|---|--:|--:|--:|--:|--:|---|---|--:|--:|",
-        *(line(row) for row in rows),
-        "",
-    ]
+    """Return every fault, the cases that were not repaired, and what all come to."""
+    costly = [row for row in rows if not row.is_benign and row.share is not None]
+    left = [row for row in costly if not is_back(row)]
+    return "\n".join(
+        [
+            "| fault | on | cost answers | are back | right | faulty | repaired |",
+            "|---|---|--:|--:|--:|--:|--:|",
+            *by_fault(costly),
+            "",
+            "| network | fault | inputs | right | faulty | repaired | back | verdict | cause | p | s |",
+            "|---|---|--:|--:|--:|--:|--:|---|---|--:|--:|",
+            *(line(row) for row in left),
+            "",
+            *totals(rows),
+        ]
+    )
+
+
+def is_back(row: Row) -> bool:
+    """Whether what the fault cost is back."""
+    return (row.share or 0.0) >= BACK
+
+
+def by_fault(costly: Sequence[Row]) -> Iterator[str]:
+    """Yield a line for each kind of fault; accuracies are means over its cases."""
+    kinds: dict[str, list[Row]] = {}
+    for row in costly:
+        kinds.setdefault(row.name.split(", layer ")[0], []).append(row)
+    for kind, cases in kinds.items():
+        means = (
+            sum(getattr(row, field) / row.inputs for row in cases) / len(cases)
+            for field in ("right", "faulty", "repaired")
+        )
+        networks = ", ".join(dict.fromkeys(row.network for row in cases))
+        accuracies = " | ".join(f"{mean:.1%}" for mean in means)
+        back = sum(map(is_back, cases))
+        yield f"| {kind} | {networks} | {len(cases)} | {back} | {accuracies} |"
+
+
+def totals(rows: Sequence[Row]) -> Iterator[str]:
+    """Yield what the cases of each group, and all, come to."""
     for group in [*dict.fromkeys(row.group for row in rows), ""]:
         of = [row for row in rows if group in ("", row.group) and not row.is_benign]
         costly = [row for row in of if row.share is not None]
-        back = [row for row in costly if (row.share or 0.0) >= BACK]
-        low, high = clopper_pearson(len(back), len(costly)) if costly else (0.0, 1.0)
-        name = group or "all"
-        lines.append(
-            f"{name}: {len(back)} of {len(costly)} cases that cost right answers have {BACK:.0%} of "
-            f"them back ({low:.1%} to {high:.1%}); {len(of) - len(costly)} more cost none here, of "
-            f"which {sum(row.verdict == 'repaired' for row in of if row.share is None)} were repaired"
+        back = sum(map(is_back, costly))
+        low, high = clopper_pearson(back, len(costly)) if costly else (0.0, 1.0)
+        yield (
+            f"{group or 'all'}: {back} of {len(costly)} cases that cost right answers have "
+            f"{BACK:.0%} of them back ({low:.1%} to {high:.1%}); {len(of) - len(costly)} more cost "
+            f"none here, of which {sum(row.verdict == 'repaired' for row in of if row.share is None)} "
+            "were repaired"
         )
     benign = [row for row in rows if row.is_benign]
     changed = sum(row.verdict == "repaired" for row in benign)
-    lines.append(f"benign files: {changed} of {len(benign)} changed")
-    return "\n".join(lines)
+    yield f"benign files: {changed} of {len(benign)} changed"
 
 
 if __name__ == "__main__":

@@ -63,3 +63,21 @@ def test_answers_that_agree_or_differ_at_random_are_no_shift(tmp_path: Path) -> 
 )
 def test_a_shift_needs_frames_classes_and_agreement(rows: list[dict[str, float]]) -> None:
     assert constant_shift(list(rows)) is None
+
+
+@pytest.mark.parametrize(
+    ("classes", "same", "shift"), [(60, 0.02, 1), (5, 0.02, None), (60, 0.2, None)]
+)
+def test_a_network_that_is_often_wrong_shows_the_shift_of_its_labels(
+    classes: int, same: float, shift: int | None
+) -> None:
+    ratios = {1: 0.5, 0: same, -7: 0.04}
+    rows = [
+        {"shift": by, "frames": round(80 * ratio), "frames_ratio": ratio, "classes": classes}
+        for by, ratio in ratios.items()
+    ]
+    rows.append({"shift": 400, "frames": 80 - sum(int(r["frames"]) for r in rows)})
+    rows[-1] |= {"frames_ratio": rows[-1]["frames"] / 80, "classes": classes}
+    found = constant_shift(list(rows), is_label=True)
+    assert (found and found[0]) == shift
+    assert constant_shift(list(rows)) is None
