@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 BUILD := pyproject.toml hatch_build.py $(foreach folder,instrumentation/native collector/native,$(wildcard $(folder)/*.cc $(folder)/*.h $(folder)/CMakeLists.txt))
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help install demo test native-check fuzz lint typecheck docs package bench bench-faults bench-verdicts bench-kernels bench-repair clean
+.PHONY: help install demo test native-check fuzz lint typecheck docs package bench bench-faults bench-faults-beside bench-verdicts bench-kernels bench-repair clean
 
 help:
 	@echo "make demo       install what the demo needs, run it, print what it found"
@@ -167,6 +167,11 @@ FAULTS ?= build/faults
 bench-faults: install
 	$(BIN)/python benchmarks/faults.py --sample $(or $(SAMPLE),0) --work $(FAULTS) \
 	  --keep $(FAULTS)/cases.jsonl --resume
+
+# Beside it: images before a model, and other tools (pip install --group bench-tools) on the same faults.
+bench-faults-beside: install
+	$(BIN)/python benchmarks/preprocessing.py --data $(EXRAY_TEST_DATA) --keep $(FAULTS)/images.jsonl --resume
+	$(BIN)/python benchmarks/fault_tools.py --work $(FAULTS)/tools --resume
 
 # How often a build fails against itself, and what ends as unexplained: needs EXRAY_TEST_DATA.
 bench-verdicts: install

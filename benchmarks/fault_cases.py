@@ -42,6 +42,12 @@ KERNEL_LAYERS, STATES, PAIRS = 2, 2, 6
 EXPORTS, CHANGES, TWINS = 5, 24, 2
 """Benign changes of each kind, of each network and precision; twins of those trained here."""
 
+BENIGN_EDITS: dict[str, Callable[[TfliteModel, Any, np.random.Generator], bool]] = {
+    "exported again": export_again,
+    "recalibrated": recalibrate,
+    "weights rounded": round_weights,
+}
+
 TWIN_CODES = ("model.other_weights",)
 """What may be said of a network trained again: its weights are not the reference's."""
 
@@ -128,6 +134,11 @@ def cases_of(network: Network, precision: str) -> Iterator[Case]:
             yield Case(network.name, precision, family, fault, number, count)
 
 
+def planting_rng(fault: Fault, layer: int, seed: int) -> np.random.Generator:
+    """Return what draws the details of a fault in a layer."""
+    return np.random.default_rng([seed, zlib.crc32(fault.name.encode()), layer])
+
+
 def in_order(cases: Iterable[Case], seed: int) -> list[Case]:
     """Return cases such that any first part of them is a sample of each kind and network.
 
@@ -182,8 +193,8 @@ class Workshop:
 
     def _planted(self, fault: Fault, layer: int, seed: int) -> Any:
         """Return the tables with a fault in one layer; None where it has nothing to edit."""
-        rng = np.random.default_rng([seed, zlib.crc32(fault.name.encode()), layer])
         objects = self.model.edited()
+        rng = planting_rng(fault, layer, seed)
         return objects if fault.edit(Op(self.model, objects, layer), rng) else None
 
     def _felt_layer(self, fault: Fault, case: Case, seed: int) -> int | None:
@@ -263,15 +274,10 @@ class Workshop:
             "builtin kernels": {"kernels": "builtin"},
             "2 threads": {"threads": 2},
         }.get(case.fault, {})
-        edits: dict[str, Any] = {
-            "exported again": export_again,
-            "recalibrated": recalibrate,
-            "weights rounded": round_weights,
-        }
         file = self.stand.sound
-        if case.fault in edits:
+        if case.fault in BENIGN_EDITS:
             objects = self.model.edited()
-            if not edits[case.fault](self.model, objects, rng):
+            if not BENIGN_EDITS[case.fault](self.model, objects, rng):
                 return None
             file = self._written(objects)
         return Made(recorded(file, self.files.inputs, EDGE, **options), file)

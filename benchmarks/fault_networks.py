@@ -124,10 +124,10 @@ def twin_of(network: Network, data: Path, folder: Path, seed: int) -> Files:
     return Files(twin / "float.tflite", twin / "int8.tflite", folder / "inputs.npz")
 
 
-def train(name: str, data: Path, folder: Path, seed: int = 1) -> None:
+def train(name: str, data: Path, folder: Path, seed: int = 1, *options: str) -> None:
     """Train a network in a process of its own: its runtime would stay in this one."""
     maker = Path(__file__).with_name("fault_training.py")
-    command = [sys.executable, str(maker), str(data), str(folder), name, str(seed)]
+    command = [sys.executable, str(maker), str(data), str(folder), name, str(seed), *options]
     subprocess.run(command, check=True, capture_output=True)
 
 

@@ -171,12 +171,23 @@ def _median(lines: Sequence[Line], name: str) -> float:
     return float(values[len(values) // 2])
 
 
-def document(lines: Sequence[Line], planned: int) -> str:
+IMAGES = """\
+## Preprocessing of images
+
+Written from what `benchmarks/preprocessing.py` kept. Mistakes in how images become model inputs,
+searched on six frames as a lake holds them: of the input alone, as no layer is looked at. All these
+networks are held out: how sure a match makes was fitted on others, and on other kinds of mistakes. *Of
+no code* are changes that no cause names (blur, gamma, sharpening): to name nothing is right.
+"""
+
+
+def document(lines: Sequence[Line], planned: int, beside: Sequence[str] = ()) -> str:
     """Return the tables as a page of the documentation.
 
     Args:
         lines: Of the cases that were run.
         planned: Cases of a full run.
+        beside: What other benches found, as lines.
     """
     versions = ", ".join(
         f"{name} {version(name)}" for name in ("ai-edge-litert", "duckdb", "numpy")
@@ -194,19 +205,20 @@ def document(lines: Sequence[Line], planned: int) -> str:
 
 Written by `benchmarks/faults.py --write` on {datetime.now(UTC):%Y-%m-%d}: {faults} faults and
 {len(judged) - faults} benign changes of {networks},
-each as int8 and float, diagnosed with the build before as baseline on {judged[0]["frames"]} frames. Python {platform.python_version()},
+as int8 and float (those that read ids as float alone), diagnosed with the build before as baseline on {judged[0]["frames"]} frames. Python {platform.python_version()},
 {versions}, {platform.machine()}.{part}
 
 A fault is an edit of an operator that its own output shows: below 30 dB SQNR against the
 unedited operator on the same inputs. Or it is a mistake in the front end that makes a model
 input of a recording, below 40 dB SQNR, or of a text, with other ids in more than one place of a
-hundred; where a fault in an operator has a layer, such a one has a step: *layer first* of a wrong hop is a first cause that names the hop. *Right code* is
-that of the first cause. Thresholds of the diagnosis were chosen on the second group of networks;
-the first took no part: of front ends, those of `bands` and `words`. Controls of one network
-resemble each other, so their interval is narrower than that of so many networks.
+hundred; where a fault in an operator has a layer, such a one has a step: *layer first* of a wrong
+hop is a first cause that names the hop. *Right code* is that of the first cause. Thresholds of the
+diagnosis were chosen on the second group of networks; the first took no part: of front ends, those of
+`bands` and `words`. Controls of one network resemble each other, so their interval is narrower than
+that of so many networks.
 
 A network *trained again*, from other weights on the same data, is no fault of a layer, and not
 the reference's either: that its weights are not those (`model.other_weights`) is the right
 answer. Any other cause is a false alarm.
 """
-    return "\n".join([head, *tables(lines)]) + "\n"
+    return "\n".join([head, *tables(lines), *beside]) + "\n"

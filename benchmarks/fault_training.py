@@ -5,7 +5,7 @@ LeNet-5, SqueezeNet, MobileNetV3 and the autoencoder of MLPerf Tiny, cut to 32x3
 threshold of the diagnosis was chosen. Seeds are fixed, so that the same machine makes the same
 files again.
 
-    python benchmarks/fault_training.py DATA FOLDER NAME [SEED]
+    python benchmarks/fault_training.py DATA FOLDER NAME [SEED [debug]]
 """
 
 import contextlib
@@ -165,8 +165,11 @@ def inputs_of(name: str, data: Path, folder: Path) -> tuple[Array, Array]:
     return images, stored["labels"]
 
 
-def train(name: str, data: Path, folder: Path, seed: int = 1) -> None:
-    """Train one network, and write ``float.tflite`` and ``int8.tflite`` into *folder*."""
+def train(name: str, data: Path, folder: Path, seed: int = 1, *, is_debugged: bool = False) -> None:
+    """Train one network, and write ``float.tflite`` and ``int8.tflite`` into *folder*.
+
+    Where it is debugged also ``debug.tflite``: the int8 network with a float twin of each layer.
+    """
     tf: Any = importlib.import_module("tensorflow")
     keras: Any = tf.keras
     keras.utils.set_random_seed(seed)
@@ -187,6 +190,11 @@ def train(name: str, data: Path, folder: Path, seed: int = 1) -> None:
         with contextlib.redirect_stdout(io.StringIO()):  # what the exporter says of its work
             content = converter.convert()
         (folder / f"{kind}.tflite").write_bytes(content)
+        if kind == "int8" and is_debugged:
+            debugger = tf.lite.experimental.QuantizationDebugger(
+                converter=converter, debug_dataset=converter.representative_dataset
+            )
+            (folder / "debug.tflite").write_bytes(debugger.get_debug_quantized_model())
 
 
 def _kinds(name: str) -> tuple[str, ...]:
@@ -201,4 +209,5 @@ def _built(keras: Any, name: str, x: Array, size: int | None) -> Any:
 
 if __name__ == "__main__":
     data, folder, name = sys.argv[1:4]
-    train(name, Path(data), Path(folder), int(sys.argv[4]) if len(sys.argv) > 4 else 1)
+    seed = int(sys.argv[4]) if len(sys.argv) > 4 else 1
+    train(name, Path(data), Path(folder), seed, is_debugged=sys.argv[5:] == ["debug"])

@@ -11,7 +11,8 @@ false alarms where they do not pass.
 
 Every case appends a line of JSON; ``--resume`` goes on where an earlier call stopped. The
 order is such that, wherever it stops, each network has had the same share of each kind of fault
-and of benign change. ``--report`` prints, or with ``--write docs/fault-bench.md`` writes, the tables of what there is.
+and of benign change. ``--report`` prints, or with ``--write docs/fault-bench.md`` writes, the tables of what there is;
+and those of `preprocessing.py` and `fault_tools.py`, if ``--images`` and ``--tools`` name what they kept.
 Thresholds of the diagnosis were chosen on the networks that `fault_networks.SEEN` names, lists
 of other front ends beside those of `fault_fronts.py` whose files are given; the held-out ones
 took no part.
@@ -31,9 +32,11 @@ from fault_cases import CONTROL, PRECISIONS, Case, Made, Workshop, cases_of, in_
 from fault_front_cases import FrontWorkshop, front_cases
 from fault_fronts import FRONTS, Front
 from fault_networks import FRAMES, NETWORKS, Network, files_of, twin_of
-from fault_report import document, tables
+from fault_report import IMAGES, document, tables
 from fault_stand import Stand
+from fault_tool_report import TOOLS, tool_tables
 from networks import data_folder
+from preprocessing import read, report
 
 from exray.diagnosis.conclusion import Diagnosis
 from exray.schema.errors import ExrayError
@@ -62,7 +65,12 @@ def main() -> None:
                 lines.append(line)
     if options.write:
         planned = sum(len(list(_cases(n, p))) for n in ALL for p in n.precisions)
-        options.write.write_text(document(lines, planned))
+        beside: list[str] = []
+        if options.tools:
+            beside += ["", TOOLS, *tool_tables(_lines(options.tools))]
+        if options.images:
+            beside += ["", IMAGES, *report(read(options.images))]
+        options.write.write_text(document(lines, planned, beside))
     print("\n".join(tables(lines)))
 
 
@@ -81,6 +89,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--keep", type=Path, default=work / "cases.jsonl")
     parser.add_argument("--resume", action="store_true", help="leave out cases that are there")
     parser.add_argument("--report", action="store_true", help="only print what is there")
+    parser.add_argument("--images", type=Path, help="trials of preprocessing.py, for the document")
+    parser.add_argument("--tools", type=Path, help="lines of fault_tools.py, likewise")
     parser.add_argument("--write", type=Path, help="only write what is there, as a document")
     return parser.parse_args()
 

@@ -2,11 +2,17 @@
 
 Prints a row for each code: faults made, those named rightly, wrongly or not at all, the
 share of right ones with its Clopper-Pearson interval (95 %), and the CPU time of a search.
+
+    python benchmarks/preprocessing.py [--step 10] [--keep trials.jsonl [--resume | --report]]
+
+``--keep`` appends a line of JSON for each case, and ``--resume`` leaves out those that are
+there. `faults.py` writes the same tables into its document.
 """
 
 import argparse
+import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from intervals import clopper_pearson
@@ -30,17 +36,31 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--step", type=int, default=1, help="Run every so many-th case alone.")
     parser.add_argument("--offset", type=int, default=0, help="First of them.")
-    parser.add_argument("--keep", type=Path, help="Write a line for each case here too.")
+    parser.add_argument("--keep", type=Path, help="Append each trial here, as JSON.")
+    parser.add_argument("--resume", action="store_true", help="Leave out cases that are there.")
+    parser.add_argument("--report", action="store_true", help="Only print what is there.")
     options = parser.parse_args()
-    cases = list(reported_cases())[options.offset :: options.step]
-    trials: list[Trial] = []
-    for trial in run_trials(cases, options.data):
-        trials.append(trial)
-        print(line_of(trial), file=sys.stderr, flush=True)
-        if options.keep:
-            with options.keep.open("a") as file:
-                print(line_of(trial), file=file)
-    print(report(trials))
+    trials = read(options.keep) if options.keep and (options.resume or options.report) else []
+    if not options.report:
+        known = {trial.case.name for trial in trials}
+        chosen = list(reported_cases())[options.offset :: options.step]
+        for trial in run_trials([case for case in chosen if case.name not in known], options.data):
+            trials.append(trial)
+            print(line_of(trial), file=sys.stderr, flush=True)
+            if options.keep:
+                with options.keep.open("a") as file:
+                    file.write(json.dumps(trial.kept()) + "\n")
+    print("\n".join(report(trials)))
+
+
+def read(file: Path) -> list[Trial]:
+    """Return the trials that a file keeps, in the order of the cases."""
+    if not file.exists():
+        return []
+    kept = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    by_case = {line["case"]: line for line in kept}
+    cases = [case for case in reported_cases() if case.name in by_case]
+    return [Trial.from_kept(case, by_case[case.name]) for case in cases]
 
 
 def line_of(trial: Trial) -> str:
@@ -51,11 +71,14 @@ def line_of(trial: Trial) -> str:
     return f"{told}, {trial.duration_s:.1f} s, CPU {trial.cpu_s:.1f} s"
 
 
-def report(trials: list[Trial]) -> str:
-    """Return the tables."""
+def report(trials: Sequence[Trial]) -> list[str]:
+    """Return the tables in Markdown."""
     told = [trial for trial in trials if not trial.is_same]
     singles = [trial for trial in told if len(trial.case.codes) == 1]
-    lines = ["code               faults right wrong none  right %      95 %    CPU s"]
+    lines = [
+        "| code | faults | right | wrong | none | right (95 % interval) | CPU s |",
+        "|---|--:|--:|--:|--:|---|--:|",
+    ]
     for code in sorted({code for trial in singles for code in trial.case.codes}):
         lines.append(_row(code, [t for t in singles if code in t.case.codes]))
     lines.append(_row("all single", singles))
@@ -63,20 +86,21 @@ def report(trials: list[Trial]) -> str:
     lines.append(_row("two at once", pairs))
     unknown = [trial for trial in told if not trial.case.codes]
     lines.append(_row("of no code", unknown))
-    lines += ["", f"{len(trials) - len(told)} cases left alone: their inputs are the same", ""]
-    slowest = max(told, key=lambda trial: trial.cpu_s)
-    lines.append(f"slowest search {slowest.cpu_s:.1f} s of CPU ({slowest.case.name})")
-    return "\n".join([*lines, *_calibration(told)])
+    slowest = max(told, key=lambda trial: trial.cpu_s, default=None)
+    left = f"{len(trials) - len(told)} cases left alone: their inputs are the same."
+    if slowest is not None:
+        left += f" Slowest search {slowest.cpu_s:.1f} s of CPU ({slowest.case.name})."
+    return [*lines, "", left, *_calibration(told)]
 
 
-def _row(name: str, trials: list[Trial]) -> str:
+def _row(name: str, trials: Sequence[Trial]) -> str:
     right = sum(trial.is_right for trial in trials)
     none = sum(not trial.is_right and not trial.named for trial in trials)
-    low, high = clopper_pearson(right, len(trials))
+    low, high = clopper_pearson(right, len(trials)) if trials else (0.0, 1.0)
     mean_s = sum(trial.cpu_s for trial in trials) / max(1, len(trials))
-    share = right / max(1, len(trials))
-    counts = f"{len(trials):6d} {right:5d} {len(trials) - right - none:5d} {none:4d}"
-    return f"{name:18} {counts}  {share:7.1%}  {low:5.1%} to {high:6.1%} {mean_s:5.1f}"
+    share = f"{right / max(1, len(trials)):.1%} ({low:.1%} to {high:.1%})"
+    counts = f"{len(trials)} | {right} | {len(trials) - right - none} | {none}"
+    return f"| {name} | {counts} | {share} | {mean_s:.1f} |"
 
 
 def _calibration(trials: Iterable[Trial]) -> list[str]:
@@ -99,12 +123,10 @@ def _calibration(trials: Iterable[Trial]) -> list[str]:
     ) / max(1, len(answers))
     surest = answers[: round(COVERAGE * len(answers))]
     wrong = sum(not right for _, right in surest)
-    low, high = clopper_pearson(wrong, len(surest))
+    low, high = clopper_pearson(wrong, len(surest)) if surest else (0.0, 1.0)
     share = f"{wrong} of {len(surest)} ({low:.1%} to {high:.1%})"
-    return [
-        f"{len(answers)} mistakes named; expected calibration error {error:.4f}",
-        f"wrong among the surest {COVERAGE:.0%}: {share}",
-    ]
+    named = f"{len(answers)} mistakes named, expected calibration error {error:.4f}"
+    return [f"{named}; wrong among the surest {COVERAGE:.0%}: {share}."]
 
 
 if __name__ == "__main__":

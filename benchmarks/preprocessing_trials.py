@@ -3,12 +3,14 @@
 import math
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from preprocessing_cases import Case
 
 from exray.diagnosis.candidates.confidence import LEAST_MATCH_DB
+from exray.diagnosis.candidates.hypothesis import CAP_DB
 from exray.diagnosis.candidates.image_search import Found, search_image
 
 PATIENCE_S = 180.0
@@ -37,6 +39,16 @@ class Trial:
     def is_right(self) -> bool:
         """Whether exactly the right codes were named, or rightly none."""
         return frozenset(self.named) == self.case.codes
+
+    def kept(self) -> dict[str, Any]:
+        """Return what is kept of it, for JSON."""
+        rest = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "case"}
+        return {"case": self.case.name, **rest, "match_db": min(self.match_db, CAP_DB)}
+
+    @classmethod
+    def from_kept(cls, case: Case, kept: dict[str, Any]) -> "Trial":
+        """Return a trial of a case from what was kept of it."""
+        return cls(case, **{name: value for name, value in kept.items() if name != "case"})
 
 
 def run_trials(cases: Iterable[Case], data: Path) -> Iterator[Trial]:

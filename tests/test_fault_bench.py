@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-BENCH = ROOT / "benchmarks" / "faults.py"
+BENCH, TOOLS = (ROOT / "benchmarks" / name for name in ("faults.py", "fault_tools.py"))
 
 
 @pytest.mark.realdata
@@ -87,6 +87,25 @@ def test_a_twin_may_be_told_from_its_reference_and_nothing_else(tmp_path: Path) 
     assert "| trained again | 2 | 1 | kws int8 1 | model.other_weights 1 |" in told
 
 
+def test_other_tools_are_counted_alike_and_missing_ones_say_why(tmp_path: Path) -> None:
+    right = {"detected": True, "layers": [3, 4, 5], "seconds": 1.0}
+    wrong = {"detected": True, "layers": [5, 4, 3], "seconds": 2.0}
+    lines = [
+        {"case": "a", "layer": 3, "tools": {"exray": right, "other": {"skipped": "no onnx"}}},
+        {"case": "b", "layer": 3, "tools": {"exray": wrong, "other": {"skipped": "no onnx"}}},
+        {"case": "c", "layer": None, "tools": {"exray": right | {"detected": False}}},
+    ]
+    kept = tmp_path / "tools.jsonl"
+    kept.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    told = _run(TOOLS, "--report", "--keep", str(kept))
+    (row,) = [line for line in told.splitlines() if line.startswith("| exray ")]
+    assert [cell.split()[0] for cell in row.strip("| ").split(" | ")[1:5]] == [
+        *("2/2", "1/2", "2/2"),
+        "0/1",
+    ]
+    assert "other: 2 left out, no onnx." in told
+
+
 def _told(work: Path, lines: list[dict[str, object]]) -> str:
     (work / "cases.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return _bench(work, "--report")
@@ -114,8 +133,12 @@ def _line(
 
 def _bench(work: Path, *options: str, data: Path | None = None) -> str:
     folders = ("--work", str(work), "--keep", str(work / "cases.jsonl"))
+    return _run(BENCH, *folders, *options, data=data)
+
+
+def _run(script: Path, *options: str, data: Path | None = None) -> str:
     done = subprocess.run(
-        [sys.executable, BENCH, *folders, *options],
+        [sys.executable, script, *options],
         capture_output=True,
         text=True,
         env=os.environ | ({"EXRAY_TEST_DATA": str(data)} if data else {}),
