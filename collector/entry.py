@@ -84,13 +84,17 @@ class LoopWait:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._done: deque[Callable[[], object]] = deque()
+        self._done: deque[tuple[Callable[[Entry], object], Entry]] = deque()
 
-    def then(self, go_on: Callable[[], object]) -> OnDone:
-        """Return an `Entry.on_done` that has *go_on* called in the loop."""
+    def then(self, go_on: Callable[[Entry], object]) -> OnDone:
+        """Return an `Entry.on_done` that has *go_on* called with the entry in the loop.
 
-        def add(_: Entry) -> Wake:
-            self._done.append(go_on)
+        Which should not hold the entry itself: each would keep the other, and the body with
+        them, until the garbage collector comes.
+        """
+
+        def add(entry: Entry) -> Wake:
+            self._done.append((go_on, entry))
             return self._wake
 
         return add
@@ -99,7 +103,7 @@ class LoopWait:
         """Return what a task awaits, and the `Entry.on_done` that ends it."""
         future: asyncio.Future[None] = self._loop.create_future()
 
-        def end() -> None:
+        def end(_: Entry) -> None:
             if not future.done():  # its task may have been cancelled
                 future.set_result(None)
 
@@ -111,8 +115,8 @@ class LoopWait:
 
     def _go_on(self) -> None:
         while self._done:
-            go_on = self._done.popleft()
+            go_on, entry = self._done.popleft()
             try:
-                go_on()
+                go_on(entry)
             except Exception:  # the others of the group have to go on
                 logger.exception("an answer could not be given")

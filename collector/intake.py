@@ -158,7 +158,7 @@ class Intake:
         except Exception:  # noqa: BLE001  whoever takes it the other way finds out
             return False
 
-        def go_on() -> None:
+        def go_on(entry: Entry) -> None:
             self.budget.give_back(size_bytes)
             if entry.refusal is not None:
                 answer(self._refusal(signal, entry.refusal))
@@ -166,9 +166,8 @@ class Intake:
                 answer(self._taken(signal, size_bytes, checked, started_s))
 
         checked = ready.checked
-        entry = ready.entry(waits.then(go_on))
         try:
-            self._committer.submit(entry)
+            self._committer.submit(ready.entry(waits.then(go_on)))
         except RefusedError:
             self.budget.give_back(size_bytes)
             return False

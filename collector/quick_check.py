@@ -107,16 +107,21 @@ def count_sound(signal: Signal, data: Buffer, limits: Limits) -> int | None:
 
     messages, fields = _table(signal)
     records = ctypes.c_uint64()
-    bounds = _Limits(limits.records, limits.attributes, limits.attribute_bytes)
     is_sound = library.exray_otlp_check(
-        ctypes.c_void_p(pa.py_buffer(data).address),
-        ctypes.c_int64(len(data)),
+        pa.py_buffer(data).address,
+        len(data),
         messages,
         fields,
-        ctypes.byref(bounds),
+        _bounds(limits),
         ctypes.byref(records),
     )
     return records.value if is_sound else None
+
+
+@lru_cache
+def _bounds(limits: Limits) -> Any:
+    """Return limits as the library has them."""
+    return ctypes.byref(_Limits(limits.records, limits.attributes, limits.attribute_bytes))
 
 
 @lru_cache

@@ -15,7 +15,7 @@ def test_a_request_whose_event_loop_has_gone_holds_up_no_other(tmp_path: Path) -
     gone.close()
     committer = GroupCommitter(LogWriter(tmp_path), max_bytes=1 << 20)
     waiter = ThreadWait()
-    lost = entry(LoopWait(gone).then(lambda: None))
+    lost = entry(LoopWait(gone).then(lambda _: None))
     waited = entry(waiter.on_done)
     committer.submit(lost)
     committer.submit(waited)

@@ -1,5 +1,6 @@
 """Heads and bodies over HTTP that come in pieces: gathered, bounded, and timed."""
 
+import gc
 import http.client
 import random
 import re
@@ -12,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from exray.collector import http_protocol
+from exray.collector.entry import Entry
 from exray.collector.service import Collector
 
-from .service import PROTOBUF, collector, raw_call, request_bytes, span, stored
+from .service import PROTOBUF, collector, http_call, raw_call, request_bytes, span, stored
 from .test_run import wait_for
 
 HEAD = b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\n"
@@ -194,3 +196,18 @@ def test_body_that_stops_behind_the_first_bytes_of_its_memory_is_given_up(tmp_pa
         assert sent_in_parts(one, parts, 0.1).startswith(b"HTTP/1.1 408")
         assert time.monotonic() - began_s < 5
         assert one.intake.budget.used_bytes == 0
+
+
+def test_stored_requests_leave_nothing_to_the_garbage_collector(tmp_path: Path) -> None:
+    """Their bodies would stay in memory until it comes, which with large ones is late."""
+    body = request_bytes(span(1, name="x" * 9000))
+    with collector(tmp_path) as one:
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(10):
+                assert http_call(one, body).code == 200
+            kept = sum(isinstance(thing, Entry) for thing in gc.get_objects())
+        finally:
+            gc.enable()
+    assert kept <= 1, "the last one is with the thread that wrote it"
