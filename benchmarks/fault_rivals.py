@@ -128,11 +128,6 @@ class Rig:
         return Build(file, self.files.float_file, debug, inputs, stored, is_sound)
 
 
-def checked_layers(debug: TfliteModel) -> set[int]:
-    """Return the tensors of layers that a debug file holds against their twins."""
-    return {op.inputs[0] for op in debug.ops if op.op == "NumericVerify"}
-
-
 def twins(model: TfliteModel, debug: TfliteModel) -> list[int]:
     """Return the operator of a debug file that is each layer of the network.
 
@@ -147,7 +142,7 @@ def twins(model: TfliteModel, debug: TfliteModel) -> list[int]:
         for i, op in enumerate(debug.ops)
         if op.op not in ADDED
         and debug.tensors[op.outputs[0]].quantization is not None
-        and op.outputs[0] not in copies - checked_layers(debug)
+        and op.outputs[0] not in copies
     ]
     ours = [op.op for op in model.ops]
     theirs = [debug.ops[i].op for i in quantized]
