@@ -120,11 +120,20 @@ def _by_fault(lines: Sequence[Line]) -> list[str]:
         "| fault | planted | detected | right code | layer first | of 3 |",
         "|---|--:|--:|--:|--:|--:|",
     ]
-    for fault in dict.fromkeys(line["fault"] for line in lines):
-        of = [line for line in lines if line["fault"] == fault]
+    for fault in dict.fromkeys(_shown(line) for line in sorted(lines, key=_is_front_end)):
+        of = [line for line in lines if _shown(line) == fault]
         counts = (str(sum(map(test, of))) for _, test in RATES)
         told.append(f"| {fault} | {len(of)} | {' | '.join(counts)} |")
     return told
+
+
+def _is_front_end(line: Line) -> bool:
+    return line["family"] == "front end"
+
+
+def _shown(line: Line) -> str:
+    """Return what a fault is called beside all others."""
+    return f"front end: {line['fault']}" if _is_front_end(line) else str(line["fault"])
 
 
 def _by_control(lines: Sequence[Line]) -> list[str]:

@@ -57,7 +57,7 @@ def tool_tables(lines: Sequence[Line]) -> list[str]:
         left += [f"{name}: {reasons.count(why)} left out, {why}." for why in dict.fromkeys(reasons)]
         if judged:
             told.append(f"| {name} | {' | '.join(_cells(judged))} |")
-    return [*told, "", *left]
+    return [*told, "", *left] if left else told
 
 
 def _cells(judged: Sequence[tuple[Line, Line]]) -> list[str]:
