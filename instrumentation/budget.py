@@ -10,6 +10,7 @@ frames show it, and what they took is paid back.
 import math
 import random
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from .guard import log_once
@@ -44,6 +45,10 @@ can speak for all frames only if every stretch has some without."""
 
 MEMORY = 16
 """Values that a mean cost remembers."""
+
+AIM = 0.95
+"""Share of the budget that is aimed at: the call and the return around the clock readings are
+in no sum, nor is what the caches lost of the application's own beside the model."""
 
 OUTLIER = 4.0
 """Times the mean so far that one value counts at most. Where the scheduler took the processor
@@ -99,7 +104,9 @@ class _Aftermath:
     """What a recorded frame leaves behind: the next one finds the caches cold.
 
     No clock within a frame sees it. It is the time by which the frame after a recorded one
-    is longer than the others, on the average, where more and less weigh the same.
+    is longer than the others, on the average, where more and less weigh the same. A frame
+    that is summarised leaves something to itself too: its kernels share the caches with
+    the summaries.
     """
 
     __slots__ = ("count", "value")
@@ -141,18 +148,22 @@ class Budget(Sampler):
     Args:
         top: Level of the configuration.
         share: The budget, such as 0.02.
-        now_ns: Monotonic time.
+        clock_ns: Reads monotonic time.
     """
 
     is_selective = True
 
-    def __init__(self, top: Level, share: float, now_ns: int) -> None:
+    def __init__(self, top: Level, share: float, clock_ns: Callable[[], int]) -> None:
         super().__init__(top)
-        self._share = share
+        self._budget, self._share = share, AIM * share
+        self._clock_ns = clock_ns
         self._costs = {level: _Mean() for level in (Level.OFF, Level.LATENCY, top)}
         self._naming = _Mean()
+        self._telling = {level: _Mean() for level in (Level.LATENCY, top)}
+        self._inside = _Aftermath()
         self._aftermaths = {level: _Aftermath() for level in (Level.LATENCY, top)}
-        self._start(now_ns)
+        self._warm = _Mean()
+        self._start(clock_ns())
 
     @property
     def plain_ns(self) -> int:
@@ -203,13 +214,15 @@ class Budget(Sampler):
         with self._lock:
             if self._plain_ns <= 0 or self._turn_rates is not self.rates:
                 return 0
-            count = min(self._until_turn, int(SKIPPED_NS / self._plain_ns))
+            # One before the turn is measured: what is known of the skipped ones is from it.
+            warm_ns = self._warm.value or self._plain_ns
+            count = min(self._until_turn - 1, int(SKIPPED_NS / warm_ns))
             if count < LEAST_SKIPPED:
                 return 0
             self._until_turn -= count
             stretch = self._stretch
             stretch.frames += count
-            stretch.plain_ns += round(count * self._plain_ns)
+            stretch.plain_ns += round(count * warm_ns)
             stretch.cost_ns += count * SKIP_NS
             stretch.untraced += count
             stretch.untraced_ns += count * SKIP_NS
@@ -238,11 +251,13 @@ class Budget(Sampler):
     def add_frame(self, frame: FrameCost) -> None:
         """Count a frame that ended, and begin a new stretch if it was the last of this one."""
         if frame.level == Level.OFF and frame.is_typical and not frame.naming_ns:
-            self.add_untraced(frame.plain_ns, frame.cost_ns, frame.end_ns)
+            self.add_untraced(frame.plain_ns, frame.cost_ns, frame.end_ns, frame.told_ns)
             return
         with self._lock:
             stretch = self._stretch
             plain_ns = self._settle(stretch, frame.plain_ns)
+            if frame.level == self.rates.top > Level.LATENCY and frame.is_typical:
+                plain_ns = self._without(self._inside, frame.level, stretch, plain_ns)
             self._before = frame.level if frame.level and frame.is_typical else None
             stretch.frames += 1
             stretch.plain_ns += plain_ns
@@ -257,17 +272,23 @@ class Budget(Sampler):
             if not frame.level:
                 self._untraced += 1
             self._end_frame(stretch, frame.end_ns)
+            self._count_telling(frame.level, frame.told_ns, is_typical=frame.is_typical)
 
-    def add_untraced(self, plain_ns: int, cost_ns: int, end_ns: int) -> None:
+    def add_untraced(
+        self, plain_ns: int, cost_ns: int, end_ns: int, told_ns: int | None = None
+    ) -> None:
         """Count a frame that went untraced, was not named by its input, and did not fail.
 
         Args:
             plain_ns: Its own time.
             cost_ns: What exray took of it.
             end_ns: Monotonic time at which it ended.
+            told_ns: Monotonic time up to which *cost_ns* counts.
         """
         with self._lock:
             stretch = self._stretch
+            if self._before is None:
+                self._warm.add(plain_ns)
             plain_ns = self._settle(stretch, plain_ns)
             stretch.frames += 1
             stretch.plain_ns += plain_ns
@@ -276,19 +297,34 @@ class Budget(Sampler):
             stretch.untraced_ns += cost_ns
             self._untraced += 1
             self._end_frame(stretch, end_ns)
+            self._count_telling(Level.OFF, told_ns)
+
+    def _count_telling(self, level: Level, told_ns: int | None, *, is_typical: bool = True) -> None:
+        """Count the time since *told_ns*: to count a frame takes as long as to time it."""
+        if told_ns is None:
+            return
+        telling_ns = self._clock_ns() - told_ns
+        self._stretch.cost_ns += telling_ns
+        if level and is_typical:
+            self._telling[level].add(telling_ns)
+        elif not level and self._stretch.untraced:
+            self._stretch.untraced_ns += telling_ns
 
     def _settle(self, stretch: _Stretch, plain_ns: int) -> int:
         """Return a frame's own time, without what the one before it, if recorded, cost it."""
         before, self._before = self._before, None
         if before is None:
             return plain_ns
-        aftermath = self._aftermaths[before]
+        return self._without(self._aftermaths[before], before, stretch, plain_ns)
+
+    def _without(self, excess: _Aftermath, level: Level, stretch: _Stretch, plain_ns: int) -> int:
+        """Return a frame's own time without *excess*, which a frame of *level* caused."""
         if stretch.frames >= SETTLED_FRAMES:
             # One that another process interrupted says nothing: it leaves no more than it took.
-            most_ns = self._costs[before].value
+            most_ns = self._costs[level].value
             excess_ns = plain_ns - stretch.plain_ns / stretch.frames
-            aftermath.add(min(max(excess_ns, -most_ns), most_ns))
-        cost_ns = min(round(aftermath.cost_ns), plain_ns)
+            excess.add(min(max(excess_ns, -most_ns), most_ns))
+        cost_ns = min(round(excess.cost_ns), plain_ns)
         stretch.cost_ns += cost_ns
         return plain_ns - cost_ns
 
@@ -331,8 +367,11 @@ class Budget(Sampler):
         return self._cost_ns(self.rates.top)
 
     def _cost_ns(self, level: Level) -> float:
-        """Return what a recorded frame costs, what it leaves behind included."""
-        return self._costs[level].value + self._aftermaths[level].cost_ns
+        """Return what a recorded frame costs, what no clock within it sees included."""
+        unseen_ns = self._telling[level].value + self._aftermaths[level].cost_ns
+        if level > Level.LATENCY:
+            unseen_ns += self._inside.cost_ns
+        return self._costs[level].value + unseen_ns
 
     def _allowance_ns(self, earned_ns: float, frames: int) -> float:
         """Return what a frame of the next stretch may cost, from what it earns and the balance."""
@@ -364,18 +403,20 @@ class Budget(Sampler):
         if trace_ns <= free_ns / 2:
             traced, left_ns = 1.0, free_ns - trace_ns
         else:
-            traced, left_ns = max(_grid(free_ns / 2 / trace_ns), LEAST_TRACED), free_ns / 2
+            traced = max(_grid(free_ns / 2 / trace_ns), LEAST_TRACED)
+            left_ns = max(free_ns - traced * trace_ns, 0.0)
         affordable = left_ns / summarise_ns if costs[top].count else START_SUMMARISED
-        summarised = min(traced * MOST_SUMMARISED, affordable)
-        return Rates(top, traced, _grid(summarised), by_turn=by_turn)
+        # The nearest: with the next lower one a good part of the budget would lie idle.
+        summarised = min(_grid(traced * MOST_SUMMARISED), _grid(affordable * 2**0.25))
+        return Rates(top, traced, summarised, by_turn=by_turn)
 
     def _say_too_dear(self, least_ns: float) -> None:
-        if least_ns > self._share * self._plain_ns > 0:
+        if least_ns > self._budget * self._plain_ns > 0:
             log_once(
                 "budget",
                 f"a frame takes {self._plain_ns / 1e3:.0f} us, and {least_ns / 1e3:.1f} us more for "
                 f"exray even if it is not recorded: more than the overhead budget of "
-                f"{self._share:.1%}. Hardly any frames are recorded; raise overhead_budget, or use "
+                f"{self._budget:.1%}. Hardly any frames are recorded; raise overhead_budget, or use "
                 "sampling='all' where the overhead does not matter.",
             )
 

@@ -253,13 +253,14 @@ class RecordingFrame(OpenableFrame):
         start_ns = self._start_ns or 0
         if not self.is_timed:  # it shares its start with those before it
             start_ns = max(start_ns, recorder.sampler.last_end_ns)
-        after_ns = recorder.clock.monotonic_ns() - end_ns
+        told_ns = recorder.clock.monotonic_ns()
         return FrameCost(
             self.level,
             plain_ns=max(end_ns - start_ns - inside_ns - self.setup_ns, 0),
-            cost_ns=inside_ns + self.outside_ns + after_ns - self.naming_ns,
+            cost_ns=inside_ns + self.outside_ns + told_ns - end_ns - self.naming_ns,
             naming_ns=self.naming_ns,
             end_ns=end_ns,
+            told_ns=told_ns,
             is_typical=is_typical,
         )
 

@@ -23,7 +23,12 @@ from .untraced import UntracedCall, UntracedFrame
 Result = TypeVar("Result")
 
 
-def trace_call(model: TracedModel, execution: Execution, call: Callable[[], Result]) -> Result:
+def trace_call(
+    model: TracedModel,
+    execution: Execution,
+    call: Callable[[], Result],
+    entered_ns: int | None = None,
+) -> Result:
     """Run *call*, which executes *model* once, as an inference of the open frame.
 
     Without an open frame the inference is a frame of its own. Whatever *call* returns or
@@ -33,27 +38,30 @@ def trace_call(model: TracedModel, execution: Execution, call: Callable[[], Resu
         model: The model that is executed.
         execution: Reads the inputs before the call, outputs and layers after it.
         call: The application's own call.
+        entered_ns: Monotonic time at which the application made it, where that was noted.
     """
+    if entered_ns is None:
+        entered_ns = model.recorder.clock.monotonic_ns()
     frame, turn = open_frame(), None
     if frame is None:
         sampler = model.recorder.sampler
         rates = sampler.rates
         if rates.by_turn:
             if not sampler.takes_turn(rates):
-                return _call_untraced(model, execution, call)
+                return _call_untraced(model, execution, call, entered_ns)
             turn = rates
     elif not frame.is_recorded:
         return call()
     leaf: Leaf | None = None
     if frame is None and execution.is_leaf:
         with guard("name a frame"):
-            leaf = find_leaf(model, execution, turn)
+            leaf = find_leaf(model, execution, turn, entered_ns)
         if leaf is not None and leaf.choice.level == Level.LATENCY:
             timed = execution.timed_calls
             if timed is not None and timed.holds_for(model.recorder):
                 return timed.call(call, leaf)
             return call_leaf(model, execution, call, leaf)
-    inference = Inference(model, execution, turn, leaf=leaf)
+    inference = Inference(model, execution, turn, leaf=leaf, entered_ns=entered_ns)
     start_ns: int | None = None
     with guard("begin an inference"):
         inference.begin()
@@ -70,11 +78,13 @@ def trace_call(model: TracedModel, execution: Execution, call: Callable[[], Resu
 _counting = guard("count a frame")
 
 
-def _call_untraced(model: TracedModel, execution: Execution, call: Callable[[], Result]) -> Result:
+def _call_untraced(
+    model: TracedModel, execution: Execution, call: Callable[[], Result], entered_ns: int
+) -> Result:
     """Run *call* as a frame of its own that goes untraced, for next to nothing."""
     recorder = model.recorder
     clock_ns, rates = recorder.clock.monotonic_ns, recorder.sampler.rates
-    before_ns, place = clock_ns(), UntracedCall()
+    place = UntracedCall()
     token = current_frame.set(place)
     start_ns = clock_ns()
     try:
@@ -90,8 +100,9 @@ def _call_untraced(model: TracedModel, execution: Execution, call: Callable[[], 
     place.close()
     current_frame.reset(token)
     with _counting:
-        cost_ns = start_ns - before_ns + clock_ns() - end_ns
-        recorder.sampler.add_untraced(end_ns - start_ns, cost_ns, end_ns)
+        told_ns = clock_ns()
+        cost_ns = start_ns - entered_ns + told_ns - end_ns
+        recorder.sampler.add_untraced(end_ns - start_ns, cost_ns, end_ns, told_ns)
         if model.may_skip:
             model.skip = recorder.sampler.skip_turns()
     return result
@@ -106,6 +117,7 @@ class Inference:
         turn: Rates under which it was let through by turn, None where it was not.
         own_frame: A frame of this execution alone that is open already.
         leaf: What its frame is called and what becomes of it, where that is known.
+        entered_ns: Monotonic time at which the application called, where that was noted.
     """
 
     def __init__(
@@ -115,6 +127,7 @@ class Inference:
         turn: Rates | None = None,
         own_frame: RecordingFrame | UntracedFrame | None = None,
         leaf: Leaf | None = None,
+        entered_ns: int | None = None,
     ) -> None:
         self._model = model
         self._execution = execution
@@ -124,6 +137,7 @@ class Inference:
         self._turn = turn
         self._own_frame = own_frame
         self._leaf = leaf
+        self._entered_ns = entered_ns
 
     def clock_ns(self) -> int:
         """Return monotonic nanoseconds of the recorder's clock."""
@@ -157,14 +171,14 @@ class Inference:
             )
         if leaf is not None:
             before_ns, rates, had_turn = leaf.before_ns, leaf.rates, leaf.had_turn
-            named_ns = before_ns + leaf.naming_ns
+            naming_ns = leaf.naming_ns
         else:
-            before_ns, rates = self.clock_ns(), self._turn or sampler.rates
+            begin_ns, rates, naming_ns = self.clock_ns(), self._turn or sampler.rates, 0
+            before_ns = begin_ns if self._entered_ns is None else self._entered_ns
             had_turn = self._turn is not None or (rates.by_turn and sampler.takes_turn(rates))
-            named_ns = before_ns
             if had_turn or not rates.by_turn:
                 name = self._name_inputs() or new_span_id().hex()
-                named_ns = self.clock_ns()
+                naming_ns = self.clock_ns() - begin_ns
         frame: RecordingFrame | UntracedFrame
         if name is None or self._choice(name, rates, had_turn).level == Level.OFF:
             frame = UntracedFrame(recorder, rates, name, start_ns=start_ns)
@@ -178,7 +192,7 @@ class Inference:
                 had_turn=had_turn,
                 is_leaf=self._execution.is_leaf,
             )
-        frame.naming_ns = named_ns - before_ns
+        frame.naming_ns = naming_ns
         spent_ns = self.clock_ns() - before_ns
         if start_ns is None:
             frame.outside_ns = spent_ns

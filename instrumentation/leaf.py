@@ -57,24 +57,29 @@ class Leaf:
     naming_ns: int
 
 
-def find_leaf(model: TracedModel, execution: Execution, turn: Rates | None) -> Leaf | None:
+def find_leaf(
+    model: TracedModel, execution: Execution, turn: Rates | None, entered_ns: int
+) -> Leaf | None:
     """Name a call by its model input and say what becomes of it.
 
     Args:
         model: The model.
         execution: Tells the model input's hash.
         turn: Rates under which it was let through by turn, None where it was not.
+        entered_ns: Monotonic time at which the application called.
 
     Returns:
         None where only copies of the inputs could tell.
     """
     recorder = model.recorder
-    run = model.ensure_run()
-    before_ns = recorder.clock.monotonic_ns()
+    around_ns = recorder.clock.monotonic_ns() - entered_ns
+    run = model.ensure_run()  # a model is described once, not in each frame
+    begin_ns = recorder.clock.monotonic_ns()
     name = execution.hash_inputs()
     if name is None:
         return None
-    naming_ns = recorder.clock.monotonic_ns() - before_ns
+    naming_ns = recorder.clock.monotonic_ns() - begin_ns
+    before_ns = begin_ns - around_ns
     rates = turn or recorder.sampler.rates
     input_id = recorder.privacy.input_id(name)
     key = input_key(input_id)
@@ -257,7 +262,8 @@ def count_leaf(
     """
     if not recorder.sampler.is_selective:
         return
-    around_ns = start_ns - leaf.before_ns + recorder.clock.monotonic_ns() - end_ns
+    told_ns = recorder.clock.monotonic_ns()
+    around_ns = start_ns - leaf.before_ns + told_ns - end_ns
     recorder.sampler.add_frame(
         FrameCost(
             Level.LATENCY,
@@ -265,6 +271,7 @@ def count_leaf(
             cost_ns=overhead_ns + around_ns - leaf.naming_ns,
             naming_ns=leaf.naming_ns,
             end_ns=end_ns,
+            told_ns=told_ns,
             is_typical=is_typical,
         )
     )

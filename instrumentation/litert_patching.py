@@ -288,10 +288,15 @@ def _invoke(find_recorder: FindRecorder, original: Any) -> Any:
             done = model.timed_calls.trace(original, self, find_recorder())
             if done is not None:
                 return done[0]
+        own = None if model is None else model.recorder
+        entered_ns = None if own is None else own.clock.monotonic_ns()
         model = _model_to_trace(self, find_recorder)
         if model is None:
             return original(self, *args, **kwargs)
-        return trace_call(model, model, functools.partial(original, self, *args, **kwargs))
+        if model.recorder is not own:
+            entered_ns = None  # of another clock
+        call = functools.partial(original, self, *args, **kwargs)
+        return trace_call(model, model, call, entered_ns)
 
     return invoke
 

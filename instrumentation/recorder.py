@@ -90,8 +90,8 @@ class Recorder:
     def _new_sampler(self) -> Sampler:
         if self.config.sampling == "all":
             return Sampler(self.config.level)
-        now_ns = self.clock.monotonic_ns()
-        return Budget(self.config.level, self.config.overhead_budget, now_ns)
+        config = self.config
+        return Budget(config.level, config.overhead_budget, self.clock.monotonic_ns)
 
     def _renew(self) -> None:
         """Begin as a new process does: with no runs and with locks that nobody holds."""

@@ -140,6 +140,7 @@ class FrameCost:
         cost_ns: What exray took, *naming_ns* not included.
         naming_ns: What it took to name it by its model input; 0 where it was not.
         end_ns: Monotonic time at which it ended.
+        told_ns: Monotonic time up to which *cost_ns* counts; None where nothing follows.
         is_typical: Whether the next ones of its level will cost as much.
     """
 
@@ -148,6 +149,7 @@ class FrameCost:
     cost_ns: int
     naming_ns: int
     end_ns: int
+    told_ns: int | None = None
     is_typical: bool = True
 
 
@@ -198,7 +200,9 @@ class Sampler:
     def add_frame(self, frame: FrameCost) -> None:
         """Count a frame that ended."""
 
-    def add_untraced(self, plain_ns: int, cost_ns: int, end_ns: int) -> None:
+    def add_untraced(
+        self, plain_ns: int, cost_ns: int, end_ns: int, told_ns: int | None = None
+    ) -> None:
         """Count a frame that went untraced, was not named by its input, and did not fail."""
 
     def renew(self) -> None:

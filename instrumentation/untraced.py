@@ -197,14 +197,15 @@ class UntracedFrame(OpenableFrame):
             )
         if not self.is_timed:  # it shares its start with those before it
             start_ns = max(start_ns, recorder.sampler.last_end_ns)
-        after_ns = recorder.clock.monotonic_ns() - end_ns
+        told_ns = recorder.clock.monotonic_ns()
         recorder.sampler.add_frame(
             FrameCost(
                 level,
                 plain_ns=max(end_ns - start_ns - self.overhead_ns, 0),
-                cost_ns=self.overhead_ns + self.outside_ns + after_ns - self.naming_ns,
+                cost_ns=self.overhead_ns + self.outside_ns + told_ns - end_ns - self.naming_ns,
                 naming_ns=self.naming_ns,
                 end_ns=end_ns,
+                told_ns=told_ns,
                 is_typical=error is None,
             )
         )

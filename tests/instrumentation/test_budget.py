@@ -17,6 +17,7 @@ from exray.instrumentation.budget import (
     START_SUMMARISED,
     STRETCH_FRAMES,
     STRETCH_NS,
+    Budget,
 )
 from exray.instrumentation.level import Level
 from exray.instrumentation.recorder import UNTRACED_FRAMES
@@ -77,6 +78,59 @@ def test_what_a_summary_costs_the_next_frame_is_in_the_budget(named: bool) -> No
 
         assert with_level(player.sink.frames, "summary")
         assert 0.8 * BUDGET <= player.model.overhead <= 1.1 * BUDGET
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_what_a_summary_costs_the_frame_it_is_of_is_in_the_budget(named: bool) -> None:
+    with playing(named=named) as player:
+        player.model.inside_ns = 1.5 * MS
+        player.play(15_000)
+
+        assert with_level(player.sink.frames, "summary")
+        assert 0.8 * BUDGET <= player.model.overhead <= 1.1 * BUDGET
+
+
+def test_the_way_into_a_call_is_in_the_budget() -> None:
+    """10 us of a millisecond's frame: half the budget, taken of every frame that is asked for."""
+    with playing(named=False) as player:
+        player.model.entry_ns = 0.01 * MS
+        player.play(15_000)
+
+        assert player.sink.frames
+        assert 0.8 * BUDGET <= player.model.overhead <= 1.1 * BUDGET
+
+
+def test_counting_a_frame_is_in_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """10 us of each, after the last time that it was told."""
+    with playing(named=False) as player:
+        end_frame = vars(Budget)["_end_frame"]
+
+        def end_slowly(budget: Budget, stretch: object, end_ns: int) -> None:
+            end_frame(budget, stretch, end_ns)
+            player.clock.move(0.01 * MS)
+
+        monkeypatch.setattr(Budget, "_end_frame", end_slowly)
+        player.play(15_000)
+
+        assert 0.8 * BUDGET <= player.model.overhead <= 1.1 * BUDGET
+
+
+@pytest.mark.parametrize("model_ms", [0.05, 0.8])
+def test_frames_that_need_not_ask_are_taken_to_last_as_long_as_the_last_that_did(
+    model_ms: float,
+) -> None:
+    """Nothing is earned by frames that are taken to be longer than they are."""
+    with playing(named=False) as player:
+        player.model.may_skip, player.model.model_ns = True, 0.2 * MS
+        player.play(20_000)
+        player.model.model_ns = model_ms * MS
+        player.play(20_000)
+        told_ns, true_ns = player.recorder.sampler.plain_ns, player.model.plain_ns
+        player.play(40_000)
+        told_ns = player.recorder.sampler.plain_ns - told_ns
+        true_ns = player.model.plain_ns - true_ns
+
+        assert told_ns == pytest.approx(true_ns, rel=0.03)
 
 
 def test_frames_whose_times_scatter_leave_nothing_behind() -> None:
