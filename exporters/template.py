@@ -148,8 +148,8 @@ class Numbers:
         end = layout.number(0)[1]
         if rows.size:
             counts = values[:, 1:end].reshape(*rows.shape, len(COUNTS))
-            for field, name in enumerate(COUNTS):
-                counts[..., field] = rows[name]
+            counts[..., 0] = rows["count"]
+            counts[..., 1:] = rows.view(_SIDE_BY_SIDE)["counts"]
         values[:, end:] = numbers
         words, self.halves = long_varints(values)
         self.words[:, KEY[0] : layout.first_real] = words
@@ -178,20 +178,22 @@ class Numbers:
         self.texts[kind] = base64_rows(packed, text).view(f"V{chars}").reshape(self.frames, -1)
 
 
-_REAL_VIEW = np.dtype(
+_SIDE_BY_SIDE = np.dtype(
     {
-        "names": ["reals"],
-        "formats": [(np.float64, len(REALS))],
-        "offsets": [TENSOR_ROW.fields["sum"][1]] if TENSOR_ROW.fields else [0],
+        "names": ["reals", "counts"],
+        "formats": [(np.float64, len(REALS)), (np.int64, len(COUNTS) - 1)],
+        "offsets": [TENSOR_ROW.fields["sum"][1], TENSOR_ROW.fields["nan_count"][1]]
+        if TENSOR_ROW.fields
+        else [0, 0],
         "itemsize": TENSOR_ROW.itemsize,
     }
 )
-"""The real statistics of a row, which stand side by side, as one field."""
+"""The real statistics of a row as one field, and all integer ones but for the first."""
 
 
 def real_statistics(rows: NDArray[np.void]) -> NDArray[np.float64]:
     """Return the fields `REALS` of *rows*, of dtype `TENSOR_ROW`, along a last axis."""
-    reals: NDArray[np.float64] = rows.view(_REAL_VIEW)["reals"]
+    reals: NDArray[np.float64] = rows.view(_SIDE_BY_SIDE)["reals"]
     return reals
 
 
@@ -219,19 +221,23 @@ class Template:
     def fill(self, numbers: Numbers, out: NDArray[np.uint8]) -> None:
         """Write the messages of all frames of *numbers* to *out*, shape (frames, bytes)."""
         sources = {WORD: numbers.words, HALF: numbers.halves, **numbers.texts}
+        size = self.size_bytes
         holes = [
-            (self._offsets[kind], self._sources[kind], source, source.dtype.itemsize)
+            (self._offsets[kind], self._sources[kind], source, _places(out, source.dtype))
             for kind, source in sources.items()
             if kind in self._offsets
         ]
         for frame, message in enumerate(out):  # one by one: a message stays in the cache
             message[...] = self._data
-            for offsets, columns, source, width in holes:
-                # Every place of the message seen as a number of that width, aligned or not.
-                places: NDArray[Any] = np.ndarray(
-                    (len(message) - width + 1,), source.dtype, message.data, 0, (1,)
-                )
-                places[offsets] = source[frame].take(columns)
+            first = frame * size
+            for offsets, columns, source, places in holes:
+                places[first : first + size][offsets] = source[frame].take(columns)
+
+
+def _places(out: NDArray[np.uint8], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return every place of *out* seen as a number of *dtype*, aligned or not."""
+    count = max(out.size - dtype.itemsize + 1, 0)
+    return np.ndarray((count,), dtype, out.reshape(-1).data, 0, (1,))
 
 
 def long_varints(values: NDArray[np.int64]) -> tuple[NDArray[np.uint64], NDArray[np.uint16]]:
@@ -247,15 +253,29 @@ def long_varints(values: NDArray[np.int64]) -> tuple[NDArray[np.uint64], NDArray
     """
     bits = values.view(np.uint64)
     low = bits & np.uint64((1 << 56) - 1)
+    upper = np.empty_like(low)
     # Spread 8 groups of 7 bits over 8 bytes: halve the groups, thrice.
-    low = (low & np.uint64(0x0FFFFFFF)) | ((low << np.uint64(4)) & np.uint64(0x0FFFFFFF << 32))
-    low = (low & np.uint64(0x00003FFF00003FFF)) | (
-        (low << np.uint64(2)) & np.uint64(0x3FFF00003FFF0000)
-    )
-    low = (low & np.uint64(0x007F007F007F007F)) | (
-        (low << np.uint64(1)) & np.uint64(0x7F007F007F007F00)
-    )
+    for shift, kept, moved in _HALVINGS:
+        np.left_shift(low, shift, out=upper)
+        upper &= moved
+        low &= kept
+        low |= upper
     low |= np.uint64(0x8080808080808080)
-    high = ((bits >> np.uint64(56)) & np.uint64(0x7F) | np.uint64(0x80)).astype(np.uint16)
-    high |= (bits >> np.uint64(63)).astype(np.uint16) << np.uint16(8)
-    return low.astype("<u8"), high.astype("<u2")
+    # Bits 56 to 62 stay where they are, bit 63 moves on to the next byte.
+    top = (bits >> np.uint64(56)).astype(np.uint16)
+    high = top & np.uint16(0x80)
+    high <<= np.uint16(1)
+    high |= top
+    high |= np.uint16(0x80)
+    return low.astype("<u8", copy=False), high.astype("<u2", copy=False)
+
+
+_HALVINGS = tuple(
+    (np.uint64(shift), np.uint64(kept), np.uint64(kept << shift + distance))
+    for shift, distance, kept in (
+        (4, 28, 0x0FFFFFFF),
+        (2, 14, 0x00003FFF00003FFF),
+        (1, 7, 0x007F007F007F007F),
+    )
+)
+"""Shift, what stays where it is, and what is moved."""
