@@ -3,7 +3,7 @@
 Losses below a floor are let be, however sure they are: another calibration of equal worth
 moves layers by a decibel or two, and other inputs by more. The floor is 1 dB where both
 builds ran the same model file with the same kernels on the same inputs, 6 dB where their inputs
-differ, 3 dB otherwise. A layer that keeps `GOOD_DB` needs no repair, however equal to the reference it was before.
+differ, 3 dB otherwise. A layer that keeps what is as good as any needs no repair, however equal to the reference it was before.
 """
 
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ import numpy as np
 
 from .causes import Scene
 from .layer_frames import FrameLayer, LayerFrames, read_layer_frames
+from .sound import GOOD_DB, good_db
 from .statistics import MaxTest, frames_to_see, max_test_paired, max_test_unpaired
 from .statistics.frames import FEWEST
 
@@ -24,11 +25,6 @@ FLOOR_DB = 3.0
 OTHER_INPUTS_FLOOR_DB = 6.0
 """The same between different inputs: of one sound build, a layer was seen to lose 3.6 dB from
 twenty photographs to twenty others."""
-
-GOOD_DB = 30.0
-"""SQNR that is as good as any. A float build equals its reference to the last bit or to half
-precision, which leaves 33 dB behind layers that amplify their input's error, and both are
-sound; so are int8 layers, most of which are below."""
 
 SEEN_DB = 6.0
 """Loss of any layer that must not have gone unseen for want of frames."""
@@ -74,16 +70,20 @@ def against_baseline(scene: Scene) -> Gate | None:
         read_layer_frames(scene.known, scene.edge, scene.reference),
         read_layer_frames(scene.known, before, scene.reference),
         is_same_model=is_same,
+        good_db=good_db(scene, before),
     )
 
 
-def held_against(ours: LayerFrames, theirs: LayerFrames, *, is_same_model: bool) -> Gate:
+def held_against(
+    ours: LayerFrames, theirs: LayerFrames, *, is_same_model: bool, good_db: float = GOOD_DB
+) -> Gate:
     """Test whether any layer is worse than in another build against the same reference.
 
     Args:
         ours: The build in question.
         theirs: The other build.
         is_same_model: Whether both ran one model file with the same kernels.
+        good_db: SQNR that is as good as any.
     """
     columns = _counterparts(ours, theirs)
     common = np.intersect1d(ours.input_keys, theirs.input_keys)
@@ -94,9 +94,9 @@ def held_against(ours: LayerFrames, theirs: LayerFrames, *, is_same_model: bool)
     floor_db = FLOOR_DB if same_inputs else OTHER_INPUTS_FLOOR_DB
     if same_inputs and is_same_model:
         floor_db = SAME_FLOOR_DB
-    # so that nothing above GOOD_DB is a loss of the floor
-    after = np.minimum(after[:, [i for i, _ in columns]], GOOD_DB + floor_db)
-    before = np.minimum(before[:, [j for _, j in columns]], GOOD_DB + floor_db)
+    # so that nothing above it is a loss of the floor
+    after = np.minimum(after[:, [i for i, _ in columns]], good_db + floor_db)
+    before = np.minimum(before[:, [j for _, j in columns]], good_db + floor_db)
     test = max_test_paired(before - after) if same_inputs else max_test_unpaired(before, after)
     frames = min(len(after), len(before))
     return Gate(

@@ -12,8 +12,8 @@ from dataclasses import replace
 
 from exray.diagnosis.causes import Cause, Scene, Where
 from exray.diagnosis.causes.cause import Evidence
-from exray.diagnosis.gate import GOOD_DB
 from exray.diagnosis.lake_graphs import read_graph
+from exray.diagnosis.sound import GOOD_DB, is_float
 from exray.diagnosis.verdict import same_values
 from exray.queries.names import tail_name
 from exray.queries.select import Selection
@@ -64,11 +64,6 @@ def find_layer_causes(scene: Scene) -> Iterable[Cause]:
     return list(_from_files(scene, bench))
 
 
-def is_float(scene: Scene) -> bool:
-    """Whether both sides compute in floats."""
-    return all("float" in side.precision for side in (scene.edge, scene.reference))
-
-
 def same_input(scene: Scene) -> bool:
     """Whether both models were given the same input, as far as it was recorded."""
     places = scene.comparison.inputs
@@ -82,7 +77,7 @@ def _from_lake(scene: Scene) -> list[Cause]:
     if other is not None:
         return [other]
     suspects = read_suspects(scene)
-    found = convicted(suspects, is_float=is_float(scene))
+    found = convicted(suspects, is_float=is_float(scene, scene.edge, scene.reference))
     causes = [_from_numbers(scene, suspect, None) for suspect in found]
     coarse: Mapping[int, int] = one_scale_channels(scene) if causes else {}
     channels = [coarse.get(suspect.layer_index) for suspect in found]
@@ -128,7 +123,7 @@ def _per_tensor(cause: Cause, channels: int) -> Cause:
 def _from_files(scene: Scene, bench: Workbench) -> Iterator[Cause]:
     suspects = read_suspects(scene) if same_input(scene) else ()
     by_index = {suspect.layer_index: suspect for suspect in suspects}
-    guilty = convicted(suspects, is_float=is_float(scene))
+    guilty = convicted(suspects, is_float=is_float(scene, scene.edge, scene.reference))
     named: set[int] = set()
     for index, pair in bench.pairs.items():
         fault = find_fault(*pair) if comparable(*pair) else None
@@ -276,7 +271,8 @@ def _from_numbers(
 ) -> Cause:
     """Return a cause of which only the place is known."""
     edge, reference = scene.comparison.edge.build, scene.comparison.reference.build
-    code = CONVERSION if is_float(scene) else QUANTIZATION
+    sides = (scene.edge, scene.reference)
+    code = CONVERSION if all("float" in side.precision for side in sides) else QUANTIZATION
     loss = f"{suspect.sqnr_db:.1f} dB SQNR against '{reference}'"
     if suspect.worse_db is not None:
         loss += f", {suspect.worse_db:.1f} dB worse than the baseline"

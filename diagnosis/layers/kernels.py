@@ -1,6 +1,7 @@
 """One file, two ways of computing it: whether its kernels differ more than kernels do."""
 
 from exray.diagnosis.causes import Cause, Scene, Where
+from exray.diagnosis.sound import good_db, is_float
 from exray.queries.names import tail_name
 
 from .replay import LocalError
@@ -19,8 +20,11 @@ def find_kernel_causes(scene: Scene) -> list[Cause]:
     neighbouring step, which piles up over the layers. Neither makes one layer lose much
     against its own inputs.
     """
-    is_float = "float" in scene.edge.precision
-    found = convicted(read_suspects(scene), is_float=is_float)
+    found = convicted(
+        read_suspects(scene),
+        is_float=is_float(scene, scene.edge),
+        good_db=good_db(scene, scene.baseline_selection or scene.reference),
+    )
     ours, theirs = scene.edge, scene.reference
     sides = f"{ours.kernels} on {ours.device} and {theirs.kernels} on {theirs.device}"
     return [

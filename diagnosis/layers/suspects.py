@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from exray.diagnosis.causes import Scene
-from exray.diagnosis.gate import FLOOR_DB, GOOD_DB, OTHER_INPUTS_FLOOR_DB
+from exray.diagnosis.gate import FLOOR_DB, OTHER_INPUTS_FLOOR_DB
+from exray.diagnosis.sound import GOOD_DB
 
 LOSS_DB = 16.0
 """Loss against its inputs that no layer of a sound int8 network has: at most 14 dB was seen."""
@@ -57,15 +58,18 @@ def read_suspects(scene: Scene) -> tuple[Suspect, ...]:
     return tuple(Suspect(*row) for row in rows)
 
 
-def convicted(suspects: Sequence[Suspect], *, is_float: bool) -> tuple[Suspect, ...]:
+def convicted(
+    suspects: Sequence[Suspect], *, is_float: bool, good_db: float = GOOD_DB
+) -> tuple[Suspect, ...]:
     """Return the suspects whose numbers alone say that something is wrong, likeliest first.
 
     Args:
         suspects: In the order of suspicion.
         is_float: Whether both sides compute in floats, so that nothing has to be lost.
+        good_db: SQNR that is as good as any, where there is a baseline.
     """
     if any(suspect.worse_db is not None for suspect in suspects):
-        if not any(_is_clearly_worse(suspect) for suspect in suspects):
+        if not any(_is_clearly_worse(suspect, good_db) for suspect in suspects):
             return ()
         return tuple(s for s in suspects if s.fails and s.inputs_pass)
     if is_float:
@@ -74,11 +78,11 @@ def convicted(suspects: Sequence[Suspect], *, is_float: bool) -> tuple[Suspect, 
     return tuple(s for s in suspects[:1] if (s.rank_drop_db or 0.0) >= LOSS_DB)
 
 
-def _is_clearly_worse(suspect: Suspect) -> bool:
+def _is_clearly_worse(suspect: Suspect, good_db: float) -> bool:
     """Whether a layer is worse than the baseline's, and not as good as any.
 
     The floor is the gate's; the threshold of the lake's rules, which is lower, only locates.
     """
     before = suspect.baseline_sqnr_db
     floor_db = FLOOR_DB if suspect.same_inputs else OTHER_INPUTS_FLOOR_DB
-    return before is not None and min(before, GOOD_DB + floor_db) - suspect.sqnr_db >= floor_db
+    return before is not None and min(before, good_db + floor_db) - suspect.sqnr_db >= floor_db
