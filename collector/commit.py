@@ -25,9 +25,9 @@ WhenFull = Literal["refuse", "drop_oldest"]
 CURSOR_PERIOD_S = 0.5
 """How often the reader's place is looked up, to drop what it has done with."""
 
-SYNC_BYTES = 8 << 20
-"""Most that is appended before a sync. Nobody waits for that much to gather: a sync begins with
-what there is, and what comes meanwhile waits for the next, some milliseconds."""
+SYNC_BYTES = 1 << 20
+"""At which a group is synced. Nobody waits for that much to gather: a sync begins with what
+there is, and what comes meanwhile waits for the next, some milliseconds."""
 
 
 @dataclass(slots=True)
