@@ -40,8 +40,6 @@ def trace_call(
         call: The application's own call.
         entered_ns: Monotonic time at which the application made it, where that was noted.
     """
-    if entered_ns is None:
-        entered_ns = model.recorder.clock.monotonic_ns()
     frame, turn = open_frame(), None
     if frame is None:
         sampler = model.recorder.sampler
@@ -79,12 +77,12 @@ _counting = guard("count a frame")
 
 
 def _call_untraced(
-    model: TracedModel, execution: Execution, call: Callable[[], Result], entered_ns: int
+    model: TracedModel, execution: Execution, call: Callable[[], Result], entered_ns: int | None
 ) -> Result:
     """Run *call* as a frame of its own that goes untraced, for next to nothing."""
     recorder = model.recorder
     clock_ns, rates = recorder.clock.monotonic_ns, recorder.sampler.rates
-    place = UntracedCall()
+    before_ns, place = clock_ns() if entered_ns is None else entered_ns, UntracedCall()
     token = current_frame.set(place)
     start_ns = clock_ns()
     try:
@@ -101,7 +99,7 @@ def _call_untraced(
     current_frame.reset(token)
     with _counting:
         told_ns = clock_ns()
-        cost_ns = start_ns - entered_ns + told_ns - end_ns
+        cost_ns = start_ns - before_ns + told_ns - end_ns
         recorder.sampler.add_untraced(end_ns - start_ns, cost_ns, end_ns, told_ns)
         if model.may_skip:
             model.skip = recorder.sampler.skip_turns()

@@ -58,7 +58,7 @@ class Leaf:
 
 
 def find_leaf(
-    model: TracedModel, execution: Execution, turn: Rates | None, entered_ns: int
+    model: TracedModel, execution: Execution, turn: Rates | None, entered_ns: int | None
 ) -> Leaf | None:
     """Name a call by its model input and say what becomes of it.
 
@@ -66,13 +66,13 @@ def find_leaf(
         model: The model.
         execution: Tells the model input's hash.
         turn: Rates under which it was let through by turn, None where it was not.
-        entered_ns: Monotonic time at which the application called.
+        entered_ns: Monotonic time at which the application called, where that was noted.
 
     Returns:
         None where only copies of the inputs could tell.
     """
     recorder = model.recorder
-    around_ns = recorder.clock.monotonic_ns() - entered_ns
+    around_ns = 0 if entered_ns is None else recorder.clock.monotonic_ns() - entered_ns
     run = model.ensure_run()  # a model is described once, not in each frame
     begin_ns = recorder.clock.monotonic_ns()
     name = execution.hash_inputs()

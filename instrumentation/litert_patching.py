@@ -289,7 +289,9 @@ def _invoke(find_recorder: FindRecorder, original: Any) -> Any:
             if done is not None:
                 return done[0]
         own = None if model is None else model.recorder
-        entered_ns = None if own is None else own.clock.monotonic_ns()
+        entered_ns: int | None = None
+        with guard("time a call"):
+            entered_ns = None if own is None else own.clock.monotonic_ns()
         model = _model_to_trace(self, find_recorder)
         if model is None:
             return original(self, *args, **kwargs)
