@@ -25,7 +25,7 @@ for absent in ("pyarrow", "duckdb", "deltalake", "tensorflow", "ai_edge_litert",
 modules = [m.name for m in pkgutil.walk_packages(exray.__path__, "exray.")]
 assert len(modules) > 50, modules
 # The collector's service is made of these, and only its own commands import it.
-service = {"google", "grpc", "prometheus_client", "uvicorn", "yaml"}
+service = {"google", "grpc", "httptools", "prometheus_client", "uvicorn", "yaml"}
 for name in modules:
     try:
         importlib.import_module(name)
