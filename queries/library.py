@@ -12,7 +12,6 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,8 +20,8 @@ from exray.schema.errors import MissingExtraError
 if TYPE_CHECKING:
     import duckdb
 
-_UNUSED_S = 30 * 24 * 3600
-"""Age of a kept catalog at which a newer one takes its place."""
+_OLD_S = 30 * 24 * 3600
+"""Since it was written: a kept catalog goes then, where another one is written."""
 
 
 def connection_with(
@@ -43,7 +42,8 @@ def connection_with(
         raise MissingExtraError("lake", "a query") from error
 
     kept = _kept_at(duckdb.__version__, statements)
-    if kept is not None and kept.exists():
+    # not Path.exists, which raises where the folder may not be looked into
+    if kept is not None and os.path.exists(kept):  # noqa: PTH110
         connection = connect()
         try:
             _copy(connection, kept)
@@ -51,12 +51,24 @@ def connection_with(
             connection.close()
         else:
             return connection
+    connection = _defined(connect, statements)
+    if kept is not None:
+        try:
+            _keep(connection, kept)
+        except OSError:
+            pass
+        except duckdb.Error:  # a full disk; it may have cost the connection
+            connection.close()
+            connection = _defined(connect, statements)
+    return connection
+
+
+def _defined(
+    connect: "Callable[[], duckdb.DuckDBPyConnection]", statements: Sequence[str]
+) -> "duckdb.DuckDBPyConnection":
     connection = connect()
     for statement in statements:
         connection.execute(statement)
-    if kept is not None:
-        with suppress(OSError, duckdb.Error):
-            _keep(connection, kept)
     return connection
 
 
@@ -82,6 +94,8 @@ def _keep(connection: "duckdb.DuckDBPyConnection", kept: Path) -> None:
     kept.parent.mkdir(parents=True, exist_ok=True)
     part = kept.with_name(f"{kept.stem}-{uuid.uuid4().hex}.part")
     try:
+        part.touch(exist_ok=False)  # where nothing may be written, it is said here
+        part.unlink()
         connection.execute(f"ATTACH {_literal(part)} AS kept")
         try:
             connection.execute("COPY FROM DATABASE memory TO kept (SCHEMA)")
@@ -90,9 +104,9 @@ def _keep(connection: "duckdb.DuckDBPyConnection", kept: Path) -> None:
         part.replace(kept)
     finally:
         part.unlink(missing_ok=True)
-    unused_since_s = time.time() - _UNUSED_S
+    written_before_s = time.time() - _OLD_S
     for other in kept.parent.glob("queries-*"):
-        if other.stat().st_mtime < unused_since_s:
+        if other.stat().st_mtime < written_before_s:
             other.unlink(missing_ok=True)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from exray.queries import connect_tables
+from exray.queries import connect_tables, library
 from exray.queries.library import connection_with
 
 if TYPE_CHECKING:
@@ -122,6 +122,32 @@ def test_where_nothing_can_be_kept_the_library_is_defined(kept: Path) -> None:
     assert kept.read_text() == "a file where the folder should be"
 
 
+def test_a_write_that_costs_the_connection_costs_no_answer(
+    kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import duckdb
+
+    def keep(connection: "duckdb.DuckDBPyConnection", _: Path) -> None:
+        connection.close()
+        msg = "no space left"
+        raise duckdb.IOException(msg)
+
+    monkeypatch.setattr(library, "_keep", keep)
+    assert ask(in_memory) == [(42,)]
+    assert not kept.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
+def test_a_folder_that_may_not_be_looked_into_is_as_none(kept: Path) -> None:
+    kept.parent.chmod(0o700)
+    os.seteuid(65534)
+    try:
+        assert ask(in_memory) == [(42,)]
+    finally:
+        os.seteuid(0)
+    assert not kept.exists()
+
+
 def test_many_at_once_leave_one_whole_file(kept: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         assert {*map(tuple, pool.map(lambda _: ask(in_memory), range(16)))} == {((42,),)}
@@ -130,7 +156,7 @@ def test_many_at_once_leave_one_whole_file(kept: Path) -> None:
     assert ask(refuse) == [(42,)]
 
 
-def test_what_nobody_used_for_a_month_goes(kept: Path) -> None:
+def test_what_was_written_a_month_ago_goes(kept: Path) -> None:
     kept.mkdir()
     old, young, foreign = (kept / name for name in ("queries-0.duckdb", "queries-1.duckdb", "own"))
     month_ago_s = time.time() - 31 * 24 * 3600
