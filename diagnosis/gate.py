@@ -3,7 +3,8 @@
 Losses below a floor are let be, however sure they are: another calibration of equal worth
 moves layers by a decibel or two, and other inputs by more. The floor is 1 dB where both
 builds ran the same model file with the same kernels on the same inputs, 6 dB where their inputs
-differ, 3 dB otherwise. A layer that keeps what is as good as any needs no repair, however equal to the reference it was before.
+differ, 3 dB otherwise. A layer that keeps what is as good as any needs no repair, however equal
+to the reference it was before.
 """
 
 from dataclasses import dataclass

@@ -5,6 +5,7 @@ macros of ``base/`` and two functions in Python, `sketch_ones` and `float32_list
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, cast
 
@@ -192,7 +193,8 @@ def _empty() -> "duckdb.DuckDBPyConnection":
     return connection
 
 
-def _library() -> list[str]:
+@cache
+def _library() -> tuple[str, ...]:
     """What defines the library, over tables that hold nothing.
 
     Each macro is bound as it is defined, with all that it is built on. Over plain tables
@@ -212,7 +214,7 @@ def _library() -> list[str]:
             f"DROP TABLE _{table.name}",
             _raw_view(table, _empty_source(table)),
         )
-    return statements
+    return tuple(statements)
 
 
 def _raw_view(table: Table, source: str) -> str:

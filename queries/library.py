@@ -104,6 +104,7 @@ def _keep(connection: "duckdb.DuckDBPyConnection", kept: Path) -> None:
         part.replace(kept)
     finally:
         part.unlink(missing_ok=True)
+        Path(f"{part}.wal").unlink(missing_ok=True)
     written_before_s = time.time() - _OLD_S
     for other in kept.parent.glob("queries-*"):
         if other.stat().st_mtime < written_before_s:
