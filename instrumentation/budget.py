@@ -8,10 +8,10 @@ frames show it, and what they took is paid back.
 """
 
 import math
-import random
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from random import Random
 
 from .guard import log_once
 from .level import Level
@@ -172,7 +172,7 @@ class Budget(Sampler):
 
     def _start(self, now_ns: int) -> None:
         self._lock = threading.Lock()
-        self._turns = random.Random()  # the application's own is left alone
+        self._turns = Random()  # the application's own is left alone
         self._balance_ns = 0.0
         self._past_ns = 0
         self._untraced = 0

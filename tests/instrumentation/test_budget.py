@@ -5,6 +5,9 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from itertools import groupby, pairwise
+from random import Random
+from statistics import fmean
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -32,12 +35,21 @@ BUDGET = 0.02
 
 @contextmanager
 def playing(
-    *, sampling: str = "budget", level: str = "summary", named: bool = True, budget: float = BUDGET
+    *,
+    sampling: str = "budget",
+    level: str = "summary",
+    named: bool = True,
+    budget: float = BUDGET,
+    turns: int = 0,
 ) -> Generator[Player]:
+    """Play under a budget whose turns are drawn from the seed *turns*: the same in each run."""
     sink, clock = MemorySink(), HandClock()
-    with recording(
-        sink, sampling=sampling, level=level, overhead_budget=budget, clock=clock
-    ) as recorder:
+    with (
+        mock.patch("exray.instrumentation.budget.Random", lambda: Random(turns)),
+        recording(
+            sink, sampling=sampling, level=level, overhead_budget=budget, clock=clock
+        ) as recorder,
+    ):
         yield Player(recorder, sink, clock, named=named)
 
 
@@ -62,12 +74,22 @@ CHANGING_LOAD = (  # ms of the model, ms of a summary, frames
 
 @pytest.mark.parametrize("named", [True, False])
 def test_mean_overhead_keeps_the_budget_over_a_changing_load(named: bool) -> None:
-    """Within 10 % at the end of every phase, counted from the first frame; and made use of."""
-    with playing(named=named) as player:
-        for model_ms, summary_ms, frames in CHANGING_LOAD:
-            player.model.model_ns, player.model.summary_ns = model_ms * MS, summary_ms * MS
-            player.play(frames)
-            assert 0.8 * BUDGET <= player.model.overhead <= 1.1 * BUDGET
+    """Within 10 % at the end of every phase, counted from the first frame; and made use of.
+
+    The few dozen summaries that a phase can afford are drawn by chance, so one run may use
+    a fifth less of its budget than another: it is made use of in the mean of several.
+    """
+    used: list[list[float]] = []
+    for turns in range(1 if named else 8):  # names decide by themselves
+        with playing(named=named, turns=turns) as player:
+            used.append([])
+            for model_ms, summary_ms, frames in CHANGING_LOAD:
+                player.model.model_ns, player.model.summary_ns = model_ms * MS, summary_ms * MS
+                player.play(frames)
+                used[-1].append(player.model.overhead / BUDGET)
+                assert used[-1][-1] <= 1.1
+
+    assert all(fmean(phase) >= 0.85 for phase in zip(*used, strict=True))
 
 
 @pytest.mark.parametrize("named", [True, False])
