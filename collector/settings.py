@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from exray.schema.errors import UsageError, continued
+from exray.schema.yaml_text import parse_yaml
 
 from .address import may_share
 from .limits import Limits
@@ -186,7 +187,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         content = path.read_text("utf-8")
         is_toml = path.suffix.lower() == ".toml"
-        parsed: object = tomllib.loads(content) if is_toml else yaml.safe_load(content)
+        parsed: object = tomllib.loads(content) if is_toml else parse_yaml(content)
     except (OSError, UnicodeDecodeError) as error:
         msg = f"the configuration {str(path)!r} cannot be read: {error}"
         raise UsageError(msg) from error

@@ -1,6 +1,8 @@
 """``exray compare``, ``exray report`` and ``exray demo``."""
 
 import json
+import os
+from errno import EACCES, EISDIR, ENOENT
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +24,8 @@ from .options import (
 )
 
 if TYPE_CHECKING:
+    from exray.schema.errors import UsageError
+
     from .comparison import Comparison
 
 app = typer.Typer()
@@ -80,6 +84,7 @@ def report(
     from .page.vega import vega_script
 
     vega_script()  # rather a missing extra now than after the queries
+    _check_writable(html)
     replay = Replay(
         inputs=inputs,
         edge_model=edge_model,
@@ -131,11 +136,25 @@ def _compare(
     return compare_runs(opened, edge, reference, model=model, device=device, kernels=kernels)
 
 
-def _write(path: Path, text: str) -> None:
-    from exray.schema.errors import UsageError
+def _check_writable(path: Path) -> None:
+    if path.is_dir():
+        raise _unwritable(path, EISDIR)
+    if not path.parent.is_dir():
+        raise _unwritable(path, ENOENT)
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise _unwritable(path, EACCES)
 
+
+def _write(path: Path, text: str) -> None:
     try:
         path.write_text(text, "utf-8")
     except OSError as error:
-        msg = f"report '{path}' cannot be written: {error.strerror}. Choose another --html FILE."
-        raise UsageError(msg) from error
+        raise _unwritable(path, error.errno or 0) from error
+
+
+def _unwritable(path: Path, reason: int) -> "UsageError":
+    from exray.schema.errors import UsageError
+
+    return UsageError(
+        f"report '{path}' cannot be written: {os.strerror(reason)}. Choose another --html FILE."
+    )

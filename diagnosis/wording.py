@@ -62,8 +62,8 @@ def times_line(comparison: Comparison) -> str | None:
     )
 
 
-def coverage_lines(comparison: Comparison) -> tuple[str, str]:
-    """Return how many frames and layers of the two could be compared, a line each."""
+def coverage_lines(comparison: Comparison) -> list[str]:
+    """Return which runs, and how many frames and layers, could be compared, a line each."""
     c = comparison.coverage
     alone = ""
     if c.frames_unpaired:
@@ -77,7 +77,20 @@ def coverage_lines(comparison: Comparison) -> tuple[str, str]:
         f"{len(c.layers_excluded)} excluded; {len(c.reference_unmatched)} of the reference answer "
         "to none."
     )
-    return frames, layers
+    return [*_run_lines(comparison), frames, layers]
+
+
+def _run_lines(comparison: Comparison) -> list[str]:
+    """Return what to know of the runs that were compared, where it is not what one expects."""
+    edge, reference = comparison.edge, comparison.reference
+    if edge.run_ids and edge.run_ids == reference.run_ids:
+        return ["Runs: edge and reference are the same, so no difference says nothing."]
+    return [
+        f"Runs: {len(side.run_ids)} of {printable(side.build)} on the {where}; of an input that "
+        "several saw, the newest frame counts. Give a run's id for its build to choose one."
+        for where, side in (("edge", edge), ("reference", reference))
+        if len(side.run_ids) > 1
+    ]
 
 
 def unmatched_lines(comparison: Comparison) -> list[tuple[str, str, str, str]]:

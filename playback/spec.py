@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, Self, cast
 from pydantic import ValidationError, model_validator
 
 from exray.schema.errors import MissingExtraError, SpecError, continued
+from exray.schema.yaml_text import parse_yaml
 
 from .audio_spec import AudioSpec
 from .image_spec import ImageSpec
@@ -130,32 +131,16 @@ def spec_from_mapping(data: object, source: str = DEFAULT_SOURCE) -> PreprocessS
 
 
 def _parsed(text: str, source: str) -> object:
-    """Parse YAML, refusing a key given twice, of which YAML would keep the last silently."""
     try:
         import yaml
     except ImportError as error:
         extra, purpose = "playback", "reading a preprocessing spec"
         raise MissingExtraError(extra, purpose) from error
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = cast("object", yaml.safe_load(text))
+        return parse_yaml(text)
     except yaml.YAMLError as error:
         msg = f"{source}: not valid YAML, expected {_TOP_FORM}: {continued(error)}"
         raise SpecError(msg) from error
-    nodes = [] if root is None else [root]
-    for node in nodes:  # grows on the way, by what is found below
-        if not isinstance(node, yaml.MappingNode):
-            continue
-        seen: set[str] = set()
-        for key, value in node.value:
-            if key.value in seen:
-                line = key.start_mark.line + 1
-                msg = f"{source}: key '{key.value}' again in line {line}. Keep one"
-                raise SpecError(msg)
-            seen.add(key.value)
-            if value not in nodes:  # an alias may lead back up
-                nodes.append(value)
-    return data
 
 
 def _problem_line(problem: "ErrorDetails", source: str) -> str:

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from exray.playback.spec_part import Number, SpecPart, plain_error
 from exray.schema.errors import MissingExtraError, UsageError, continued
+from exray.schema.yaml_text import parse_yaml
 
 LayerMetric = Literal[
     "sqnr_db",
@@ -142,7 +143,7 @@ def load_policy(path: Path) -> Policy:
     except ImportError as error:
         raise MissingExtraError("playback", "reading a policy") from error
     try:
-        data: object = yaml.safe_load(path.read_text("utf-8"))
+        data = parse_yaml(path.read_text("utf-8"))
     except FileNotFoundError as error:
         msg = f"policy '{path}' does not exist. Name a YAML file"
         raise UsageError(msg) from error

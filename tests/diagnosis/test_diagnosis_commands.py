@@ -107,12 +107,15 @@ def test_report_of_an_empty_lake_says_how_to_fill_it(tmp_path: Path) -> None:
     assert not page.exists()
 
 
-def test_report_to_where_nothing_can_be_written_is_a_usage_error(
-    lake: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("page", "reason"), [("missing/report.html", "No such file"), (".", "Is a directory")]
+)
+def test_report_to_where_nothing_can_be_written_is_a_usage_error_before_any_work(
+    lake: Path, tmp_path: Path, page: str, reason: str
 ) -> None:
-    page = tmp_path / "missing" / "report.html"
-    with pytest.raises(UsageError, match="cannot be written: No such file"):
-        call("report", "--edge", "e", "--reference", "r", "--html", str(page), lake=lake)
+    asked = ("--edge", "unknown", "--reference", "r", "--html", str(tmp_path / page))
+    with pytest.raises(UsageError, match=f"cannot be written: {reason}"):
+        call("report", *asked, lake=lake)
 
 
 def test_compare_of_a_build_that_is_not_there_lists_those_that_are(lake: Path) -> None:

@@ -60,6 +60,18 @@ def test_coverage_tells_which_side_saw_unpaired_frames() -> None:
     assert frames.endswith("3 unpaired: 2 on the edge, 1 on the reference.")
 
 
+def test_coverage_says_that_a_build_is_compared_with_itself() -> None:
+    side = make_side()
+    runs, *_ = coverage_lines(make_comparison(edge=side, reference=side))
+    assert runs == "Runs: edge and reference are the same, so no difference says nothing."
+
+
+def test_coverage_says_which_frames_count_where_a_side_has_several_runs() -> None:
+    several = make_side(run_ids=("01" * 16, "03" * 16))
+    runs, *_ = coverage_lines(make_comparison(edge=several))
+    assert runs.startswith("Runs: 2 of e on the edge; of an input that several saw, the newest")
+
+
 def test_places_and_times_are_joined_by_name_the_inference_last() -> None:
     decode, inference = StageTime("decode", 1.0, 2.0), StageTime("inference", 3.0, 4.0)
     resize, seen = StageTime("resize", 5.0, 6.0), Place("resize", "stage", 30.0)

@@ -239,7 +239,7 @@ def test_file_that_is_no_mapping_shows_what_is_expected(tmp_path: Path) -> None:
 def test_key_given_twice_is_refused(tmp_path: Path) -> None:
     """YAML parsers keep the last one silently."""
     path = write(tmp_path, "image:\n  flip: none\n  flip: horizontal\n")
-    with pytest.raises(SpecError, match=r"key 'flip' again in line 3. Keep one"):
+    with pytest.raises(SpecError, match=r"key 'flip' again in line 3. Keep one$"):
         load_spec(path)
 
 
