@@ -8,7 +8,7 @@ was found and what would be right.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self, cast
 
@@ -61,6 +61,15 @@ class PreprocessSpec(SpecPart):
             return "audio"
         return "image" if self.text is None else "text"
 
+    def differences(self, other: "PreprocessSpec") -> dict[str, tuple[object, object]]:
+        """Return what this spec and another say differently, by the path of the key.
+
+        >>> bgr = PreprocessSpec.model_validate({"image": {"channels": "bgr"}})
+        >>> PreprocessSpec().differences(bgr)
+        {'image.channels': ('rgb', 'bgr')}
+        """
+        return dict(_differences("", self.model_dump(mode="json"), other.model_dump(mode="json")))
+
 
 MEDIA = ("image", "audio", "text")
 """Top-level keys of a spec, of which it has one."""
@@ -70,6 +79,19 @@ def _is_set(spec: PreprocessSpec, name: str) -> bool:
     """Whether a medium is declared; the default image of a dumped spec is not."""
     value = getattr(spec, name)
     return value is not None and (name != "image" or value != ImageSpec())
+
+
+def _differences(
+    path: str, own: object, other: object
+) -> Iterator[tuple[str, tuple[object, object]]]:
+    if own == other:
+        return
+    if not isinstance(own, dict) or not isinstance(other, dict):
+        yield path, (own, other)
+        return
+    ours, theirs = cast("dict[str, object]", own), cast("dict[str, object]", other)
+    for key in ours | theirs:
+        yield from _differences(f"{path}.{key}".lstrip("."), ours.get(key), theirs.get(key))
 
 
 def load_spec(path: str | Path | None) -> PreprocessSpec:

@@ -1,6 +1,7 @@
 """Find what went wrong before the model."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 
 from exray.diagnosis.causes import Cause, Scene, Where
@@ -18,7 +19,7 @@ def find_preprocessing(scene: Scene) -> Iterable[Cause]:
         if is_same:
             return []
         return [_advice("exray lacks what reads a spec", "Install 'exray[playback]'.")]
-    from .inputs import Inputs, declared_spec
+    from .inputs import Inputs, declared_spec, recorded_spec
     from .judging import recorded_causes, replayed_causes
     from .observed import read_observed
 
@@ -32,20 +33,35 @@ def find_preprocessing(scene: Scene) -> Iterable[Cause]:
         causes = replayed_causes(inputs.known(frames), spec, inputs.load)
         if causes:
             return causes
-    return [] if is_same else recorded_causes(frames, spec) or [_unknown(scene)]
+    if is_same:
+        return []
+    declared = recorded_spec(scene.cursors, scene.edge.run_ids)
+    differing = declared.differences(spec) if declared is not None and spec is not None else {}
+    return recorded_causes(frames, spec) or [_unknown(scene, differing)]
 
 
-def _unknown(scene: Scene) -> Cause:
-    """Return what would tell more, where nothing explains the difference."""
-    if scene.replay.inputs is None:
-        return _advice(
-            "which preprocessing made the edge's model input cannot be told from the lake alone",
-            "Diagnose again with --inputs DIR and, if the reference declares none, --preprocess.",
+def _unknown(scene: Scene, differing: Mapping[str, tuple[object, object]]) -> Cause:
+    """Return what would tell more, where nothing explains the difference.
+
+    Args:
+        scene: What is diagnosed.
+        differing: What edge and reference declare differently, by its key.
+    """
+    if differing:
+        said = "; ".join(
+            f"{key}: edge {json.dumps(edge)}, reference {json.dumps(reference)}"
+            for key, (edge, reference) in differing.items()
         )
-    return _advice(
-        "no alternative of the declared preprocessing makes the edge's model input",
-        "See that --inputs and --preprocess are the reference's, then look at the edge's own.",
-    )
+        what = f"edge and reference declare different preprocessing ({said}), and differ before the model"
+    elif scene.replay.inputs is None:
+        what = "which preprocessing made the edge's model input cannot be told from the lake alone"
+    else:
+        what = "no alternative of the declared preprocessing makes the edge's model input"
+    if scene.replay.inputs is None:
+        fix = "Diagnose again with --inputs DIR and, if the reference declares none, --preprocess."
+    else:
+        fix = "See that --inputs and --preprocess are the reference's, then look at the edge's own."
+    return _advice(what, f"Declare the reference's on the edge. {fix}" if differing else fix)
 
 
 def _advice(what: str, fix: str) -> Cause:

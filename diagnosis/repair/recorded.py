@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -107,8 +107,7 @@ def check_spec(given: PreprocessSpec | None, recorded: PreprocessSpec | None, bu
     """
     if recorded is None or (given or PreprocessSpec()) == recorded:
         return
-    ours, theirs = (_keys(spec) for spec in (given or PreprocessSpec(), recorded))
-    names = sorted(name for name in ours | theirs if ours.get(name) != theirs.get(name))
+    names = (given or PreprocessSpec()).differences(recorded)
     msg = (
         f"--preprocess is not what '{build}' ran: {', '.join(names)} differ from what was recorded. "
         "Pass the edge's own spec as it was then; the reference's is read from the lake, or from "
@@ -137,16 +136,6 @@ def check_inputs(recorded: Recorded, inputs: Path, count: int) -> None:
         "those that they were recorded with; where names are keyed, set EXRAY_FLEET_SECRET."
     )
     raise UsageError(msg)
-
-
-def _keys(spec: PreprocessSpec) -> dict[str, object]:
-    """Return what a spec says, by the path of each key."""
-    sections = cast("dict[str, dict[str, object] | None]", spec.model_dump())
-    return {
-        f"{medium}.{key}": value
-        for medium, section in sections.items()
-        for key, value in (section or {}).items()
-    }
 
 
 def _outputs(cursors: "Cursors", selection: "Selection") -> list[tuple[int, Answer]]:

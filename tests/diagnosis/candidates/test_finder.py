@@ -140,6 +140,23 @@ def test_lake_alone_cannot_tell_a_turn_and_asks_for_the_inputs(lake: Path) -> No
     assert "--inputs" in diagnosis.advice[0].fix
 
 
+def test_advice_names_what_the_two_sides_declare_differently(lake: Path) -> None:
+    advice = ask(lake, "turned").advice[0]
+    assert "(image.rotate: edge 90, reference 0)" in advice.what
+    assert advice.fix.startswith("Declare the reference's on the edge. ")
+
+
+def test_advice_names_no_declaration_where_both_are_alike(lake: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for path in sorted(IMAGES.iterdir())[:FRAMES]:
+        Image.open(path).convert("RGB").rotate(90).save(folder / path.name)
+    record(lake, "turned before", inputs=folder)
+    advice = ask(lake, "turned before").advice[0]
+    assert advice.what.endswith("cannot be told from the lake alone")
+    assert advice.fix.startswith("Diagnose again with --inputs DIR")
+
+
 @pytest.mark.parametrize("change", ["blur", "gamma", "sharpen"])
 def test_what_no_alternative_does_stays_unexplained(
     lake: Path, tmp_path: Path, change: str
