@@ -43,6 +43,10 @@ class Execution(ABC):
         """Return where the first output is seen and its hash; None asks for copies."""
         return None
 
+    def show_inputs(self, see: Callable[[TensorSite, Array], None]) -> bool:
+        """Show *see* each model input, which it may not keep; False asks for copies."""
+        return False
+
     def show_outputs(self, see: Callable[[TensorSite, Array], None]) -> bool:
         """Show *see* each model output, which it may not keep; False asks for copies."""
         return False

@@ -1,12 +1,15 @@
 """Reads the host beside the frames: a thread that sleeps when nothing is recorded."""
 
+import sys
 import threading
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 
 from exray.schema.records import MetricRecord, Run
 
 from .guard import error_text, guard, log_once
-from .host_readings import Reading, Sensor, host_sensors, sweep
+from .host_linux import linux_sensors
+from .host_readings import Reading, Sensor, sweep
 from .run_metrics import RunMetrics
 
 IDLE_PERIODS = 3
@@ -116,6 +119,27 @@ class HostSampler:
         if not self._stopped.is_set():
             self._metrics.add([_metric(reading, time_ns) for reading in readings], runs)
         return True
+
+
+def host_sensors() -> Sequence[Sensor]:
+    """Find this host's sensors.
+
+    On Linux the kernel's files are read directly: that takes a fraction of psutil's time,
+    needs no package, and knows the governor. On other systems psutil reads, where it is
+    installed.
+    """
+    if sys.platform in ("linux", "android"):
+        return linux_sensors()
+    if find_spec("psutil") is not None:
+        from .host_psutil import psutil_sensors
+
+        return psutil_sensors()
+    log_once(
+        "host sensors",
+        f"host readings on {sys.platform} need the extra 'host', not installed here: pip install "
+        "'exray[host]', or exray.configure(host_period_s=0) to do without.",
+    )
+    return ()
 
 
 def _metric(reading: Reading, time_ns: int) -> MetricRecord:

@@ -1,10 +1,8 @@
-"""What is read of the host: sensors of whatever system this is, and one sweep over them."""
+"""What is read of the host: sensors, their readings, and one sweep over them."""
 
 import math
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from typing import NamedTuple
 
 from exray.schema.attributes import CPU_LOGICAL_NUMBER
@@ -38,29 +36,6 @@ class Sensor:
 
     name: str
     read: Callable[[], Iterable[Reading]]
-
-
-def host_sensors() -> Sequence[Sensor]:
-    """Find this host's sensors.
-
-    On Linux the kernel's files are read directly: that takes a fraction of psutil's time,
-    needs no package, and knows the governor. On other systems psutil reads, where it is
-    installed.
-    """
-    if sys.platform in ("linux", "android"):
-        from .host_linux import linux_sensors
-
-        return linux_sensors()
-    if find_spec("psutil") is not None:
-        from .host_psutil import psutil_sensors
-
-        return psutil_sensors()
-    log_once(
-        "host sensors",
-        f"host readings on {sys.platform} need the extra 'host', not installed here: pip install "
-        "'exray[host]', or exray.configure(host_period_s=0) to do without.",
-    )
-    return ()
 
 
 def sweep(sensors: Iterable[Sensor]) -> list[Reading]:

@@ -1,6 +1,7 @@
 """One execution of one model, whatever its runtime."""
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import TypeVar
 
 from exray.schema.identity import input_key, new_span_id, tensor_hash
@@ -131,11 +132,18 @@ class Inference:
         self._execution = execution
         self._recorder = model.recorder
         self._inputs: Seen = []
+        self._carriers: list[Carrier] = []
+        """Of the model inputs, in their order."""
         self._frame: RecordingFrame | None = None
         self._turn = turn
         self._own_frame = own_frame
         self._leaf = leaf
         self._entered_ns = entered_ns
+
+    @cached_property
+    def _tensors(self) -> TensorRecorder:
+        """Summaries of the execution's tensors; at level latency there are none."""
+        return TensorRecorder(keeping=self._recorder.keeping)
 
     def clock_ns(self) -> int:
         """Return monotonic nanoseconds of the recorder's clock."""
@@ -248,9 +256,30 @@ class Inference:
             return
         before_ns = self.clock_ns()
         with guard("read a model's inputs"):
-            self._inputs = self._inputs or self._execution.read_inputs()
+            if not self._inputs and not self._show_inputs(frame.family or 0):
+                self._inputs = self._execution.read_inputs()
         frame.overhead_ns += self.clock_ns() - before_ns
         frame.summarise()
+
+    def _show_inputs(self, family: int) -> bool:
+        """Summarise the inputs where they lie; False if only copies can be."""
+        with guard("summarise tensors"):
+            return self._execution.show_inputs(
+                lambda site, array: self._see_input(site, array, family)
+            )
+        return True
+
+    def _see_input(self, site: TensorSite, array: Array, family: int) -> None:
+        self._carriers.append(Carrier(0, 0, 0))
+        self._tensors.add(site, array, self._carriers[-1], family)
+
+    def _carry_inputs(self, span: Carrier) -> None:
+        """Tell the inputs' carriers what is known after the call."""
+        for position, carrier in enumerate(self._carriers):
+            # A span carries one tensor: the inference its first input, children the others.
+            own = Carrier(new_span_id_int(), span.span_id, span.start_ns, 0) if position else span
+            carrier.span_id, carrier.parent_span_id = own.span_id, own.parent_span_id
+            carrier.start_ns, carrier.dur_ns = own.start_ns, own.dur_ns
 
     def finish(self, start_ns: int | None, error: BaseException | None) -> None:
         """End the execution now; what the application's call did stands, whatever happens."""
@@ -342,17 +371,14 @@ class Inference:
         self, record: InferenceRecord, outputs: Seen, parent_span_id: int, family: int
     ) -> None:
         """See inputs, layers and outputs, in this order; what fails leaves the others."""
-        graph = self._model.graph
-        ops = len(graph.ops) if graph is not None else 0
-        tensors = TensorRecorder(len(self._inputs) + ops + len(outputs), self._recorder.keeping)
+        tensors = self._tensors
         span_id = span_id_int(record.span_id)
         start_ns, end_ns = record.start_ns, record.start_ns + max(record.dur_ns, 0)
         carrier = Carrier(span_id, parent_span_id, start_ns, record.dur_ns)
         with guard("summarise tensors"):
-            for position, (site, array) in enumerate(self._inputs):
-                # A span carries one tensor: the inference its first input, children the others.
-                own = Carrier(new_span_id_int(), span_id, start_ns, 0) if position else carrier
-                tensors.add(site, array, own, family)
+            for site, array in self._inputs:
+                self._see_input(site, array, family)
+        self._carry_inputs(carrier)
         seen = len(tensors)
         with guard("summarise tensors"):
             record.layers = self._execution.read_layers(tensors, carrier, family)

@@ -274,16 +274,24 @@ class LiteRTModel(TracedModel, Execution):
         view: Array = self.interpreter.tensor(detail["index"])()
         return self.edge_site("output", 0, detail, view), tensor_hash(view)
 
+    def show_inputs(self, see: Callable[[TensorSite, Array], None]) -> bool:
+        """Show *see* each input from where it lies, unless a repetition needs copies of them."""
+        return self._shadow is None and self._show_edge("input", see)
+
     def show_outputs(self, see: Callable[[TensorSite, Array], None]) -> bool:
-        """Show *see* each output from where it lies: copies of large ones would stay in the heap.
+        """Show *see* each output from where it lies."""
+        return self._show_edge("output", see)
+
+    def _show_edge(self, role: str, see: Callable[[TensorSite, Array], None]) -> bool:
+        """Show inputs or outputs from where they lie: copies of large ones stay in the heap.
 
         As with `hash_output`, no view outlives the method, if its caller clears an error's frames.
         """
-        if not self._is_viewable("output"):
+        if not self._is_viewable(role):
             return False
-        for position, detail in enumerate(self.details("output")):
+        for position, detail in enumerate(self.details(role)):
             view: Array = self.interpreter.tensor(detail["index"])()
-            see(self.edge_site("output", position, detail, view), view)
+            see(self.edge_site(role, position, detail, view), view)
         return True
 
     def _read_edge(self, role: str) -> Seen:

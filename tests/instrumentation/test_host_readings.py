@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from exray.instrumentation import host_readings
+from exray.instrumentation import host
 from exray.instrumentation.guard import forget_logged
+from exray.instrumentation.host import host_sensors
 from exray.instrumentation.host_linux import linux_sensors
 from exray.instrumentation.host_psutil import psutil_sensors
-from exray.instrumentation.host_readings import CpuLoad, Reading, Sensor, host_sensors, sweep
+from exray.instrumentation.host_readings import CpuLoad, Reading, Sensor, sweep
 from exray.schema import generate
 from exray.schema.registry_reader import read_conventions
 
@@ -68,7 +69,7 @@ def test_elsewhere_without_psutil_there_is_nothing_and_one_line_says_so(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
-    monkeypatch.setattr(host_readings, "find_spec", lambda _: None)
+    monkeypatch.setattr(host, "find_spec", lambda _: None)
 
     assert (list(host_sensors()), list(host_sensors())) == ([], [])
     (message,) = caplog.messages

@@ -33,6 +33,7 @@ PLACES: list[tuple[Any, str]] = [
     (LiteRTModel, "read"),
     (LiteRTModel, "read_inputs"),
     (LiteRTModel, "read_outputs"),
+    (LiteRTModel, "show_inputs"),
     (LiteRTModel, "show_outputs"),
     (LiteRTModel, "hash_inputs"),
     (LiteRTModel, "hash_output"),
@@ -179,7 +180,7 @@ def test_a_failure_at_level_latency_keeps_no_view_that_would_stop_the_runtime(
         (MemorySink, "add_run"),
         (MemorySink, "add_frame"),
         (LiteRTModel, "describe"),
-        (LiteRTModel, "read_inputs"),
+        (LiteRTModel, "show_inputs"),
         (LiteRTModel, "hash_output"),
         (LiteRTModel, "show_outputs"),
         (LiteRTModel, "read_layers"),
@@ -229,8 +230,8 @@ def test_what_else_of_a_frame_can_be_read_is_recorded_though_one_part_fails(
 def test_a_model_whose_input_cannot_be_read_has_a_frame_under_its_own_id(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(LiteRTModel, "read_inputs", raising(OSError("broken")))
-    monkeypatch.setattr(LiteRTModel, "hash_inputs", raising(OSError("broken")))
+    for name in ("read_inputs", "show_inputs", "hash_inputs"):
+        monkeypatch.setattr(LiteRTModel, name, raising(OSError("broken")))
     sink = MemorySink()
     with recording(sink):
         run(make_interpreter(INT8), make_input(dtype=np.int8))

@@ -293,9 +293,10 @@ def test_names_and_hashes_are_the_same_with_and_without_copies(
     assert seen("latency") == copied
 
 
+@pytest.mark.parametrize("role", ["input", "output"])
 @pytest.mark.parametrize("model", [FLOAT, INT8, SPLIT])
-def test_outputs_have_the_same_summary_with_and_without_copies(
-    model: Path, monkeypatch: pytest.MonkeyPatch
+def test_inputs_and_outputs_have_the_same_summary_with_and_without_copies(
+    model: Path, role: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def seen() -> list[bytes]:
         sink = MemorySink()
@@ -306,9 +307,9 @@ def test_outputs_have_the_same_summary_with_and_without_copies(
             interpreter.invoke()
         tensors = sink.frames[0].inferences[0].tensors
         assert tensors is not None
-        outputs = [i for i, site in enumerate(tensors.sites) if site.role == "output"]
-        assert outputs
-        rows = tensors.rows[np.isin(tensors.rows["site"], outputs)]
+        sites = [i for i, site in enumerate(tensors.sites) if site.role == role]
+        assert sites
+        rows = tensors.rows[np.isin(tensors.rows["site"], sites)]
         return [rows[name].tobytes() for name in ("hash", "count", "sum", "min", "max", "sketch")]
 
     in_place = seen()
@@ -316,12 +317,28 @@ def test_outputs_have_the_same_summary_with_and_without_copies(
     assert seen() == in_place
 
 
-def test_no_view_stays_behind_a_summary_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+@needs_native
+def test_inputs_are_summarised_where_they_lie(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(litert.LiteRTModel, "read", raising(AssertionError("a copy of a tensor")))
+    sink = MemorySink()
+    with recording(sink, level="summary"):
+        run(make_interpreter(FLOAT), value := make_input(5))
+
+    ((site, row),) = seen_tensors(sink.frames[0], "input")
+    assert (site.role, row["sum"]) == ("input", pytest.approx(value.sum()))
+    assert row["span_id"] == span_id_int(sink.frames[0].inferences[0].span_id)
+    assert row["dur_ns"] == sink.frames[0].inferences[0].dur_ns
+
+
+@pytest.mark.parametrize("role", ["input", "output"])
+def test_no_view_stays_behind_a_summary_that_fails(
+    role: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     failures: list[BaseException] = []
     add = TensorRecorder.add
 
     def fail(self: TensorRecorder, site: TensorSite, array: Any, *rest: Any) -> None:
-        if site.role == "output":
+        if site.role == role:
             failures.append(MemoryError("no room"))
             raise failures[-1]
         add(self, site, array, *rest)
