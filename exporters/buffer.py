@@ -1,9 +1,10 @@
 """Records held in memory until a background thread exports them.
 
 The application's thread only appends, under a lock held for microseconds. Batches leave at
-64 MiB, after 30 s, at `RecordBuffer.flush`, before a fork and at exit: a process that is
-killed loses what it recorded in the last 30 s. What cannot be exported is kept and tried
-again, up to twice the size of a batch; beyond that the oldest frames go, never the runs.
+the size that their exporter asks for, after 30 s, at `RecordBuffer.flush`, before a fork and
+at exit: a process that is killed loses what it recorded in the last 30 s. What cannot be
+exported is kept and tried again, up to 128 MiB; beyond that the oldest frames go, never the
+runs.
 """
 
 import atexit
@@ -20,8 +21,13 @@ from exray.schema.records import FrameRecord, Graph, LaterFrames, MetricRecord, 
 from .pending import PendingRecords
 from .typing import ExportResult, RecordExporter
 
-MAX_BYTES = 64 * 1024 * 1024
-"""Estimated size at which a batch is exported: some thousand frames."""
+BATCH_BYTES = 768 * 1024
+"""Estimated size at which a batch leaves for an exporter that asks for no other by an attribute
+``batch_bytes``: some twenty frames with summaries, as a request holds. What waits is memory
+that the application has not."""
+
+KEEP_BYTES = 128 * 1024 * 1024
+"""Most that is kept of what cannot be exported."""
 
 PERIOD_S = 30.0
 """Longest time that a record waits, and the most that a killed process loses."""
@@ -43,8 +49,9 @@ class RecordBuffer:
 
     Args:
         exporter: Where batches go; one at a time, from one thread.
-        max_bytes: Estimated size at which a batch leaves.
+        max_bytes: Estimated size at which a batch leaves; None asks the exporter.
         period_s: Longest time that a record waits.
+        keep_bytes: Most that is kept of what cannot be exported; never less than two batches.
         owns_exporter: Whether `shutdown` shuts *exporter* down too.
 
     Raises:
@@ -54,16 +61,19 @@ class RecordBuffer:
     def __init__(
         self,
         exporter: RecordExporter,
-        max_bytes: int = MAX_BYTES,
+        max_bytes: int | None = None,
         period_s: float = PERIOD_S,
         *,
+        keep_bytes: int = KEEP_BYTES,
         owns_exporter: bool = True,
     ) -> None:
+        if max_bytes is None:
+            max_bytes = int(getattr(exporter, "batch_bytes", BATCH_BYTES))
         if max_bytes <= 0 or not period_s > 0:
             msg = f"max_bytes and period_s must be positive, got {max_bytes} and {period_s}"
             raise ValueError(msg)
         self._exporter = exporter
-        self._max_bytes = max_bytes
+        self._max_bytes, self._keep_bytes = max_bytes, keep_bytes
         self._period_s = period_s
         self._owns_exporter = owns_exporter
         self._closed = False
@@ -76,7 +86,7 @@ class RecordBuffer:
         """Forget everything of the life before: at the start, and in a forked child."""
         self._changed = threading.Condition()  # reentrant: a signal handler may flush
         self._exporting = threading.Lock()
-        self._pending = PendingRecords(self._max_bytes)
+        self._pending = PendingRecords(self._max_bytes, self._keep_bytes)
         self._thread: threading.Thread | None = None
         self._pid = os.getpid()
         self._stopping = False
@@ -269,7 +279,7 @@ class RecordBuffer:
     def _report_drops(self) -> None:
         if self._pending.dropped:
             self._log_once(
-                f"exports fail, more than {2 * self._max_bytes} bytes wait: the oldest frames are "
+                f"exports fail, more than {self._pending.keep_bytes} bytes wait: the oldest frames are "
                 "dropped from now on; RecordBuffer.dropped_frames counts them"
             )
 

@@ -38,6 +38,9 @@ class LakeExporter:
         LakeError: *path* holds something else, or cannot be written.
     """
 
+    batch_bytes = 64 * 1024 * 1024
+    """Size at which a `RecordBuffer` exports: some thousand frames, as every commit is files."""
+
     def __init__(
         self, path: str | os.PathLike[str], *, full_ring_bytes: int = FULL_RING_BYTES
     ) -> None:

@@ -72,15 +72,17 @@ class SealedBatch:
 class PendingRecords:
     """Records in the order they came, cut into batches of at least *max_bytes*.
 
-    Twice *max_bytes* is the most that is kept: then the oldest batch loses its frames,
-    spans and metrics. Runs and graphs move on to the next one, because frames without their run say
-    nothing. Not safe for threads: the owner locks.
+    Where more than *keep_bytes* wait, the oldest batch loses its frames, spans and metrics.
+    Runs and graphs move on to the next one, because frames without their run say nothing.
+    Not safe for threads: the owner locks.
 
     Args:
         max_bytes: Estimated size at which a batch is cut.
+        keep_bytes: Most that is kept, but never less than two batches.
     """
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, keep_bytes: int = 0) -> None:
+        self.keep_bytes = max(keep_bytes, 2 * max_bytes)
         self.dropped_frames = 0
         self.dropped_spans = 0
         self.dropped_metrics = 0
@@ -179,7 +181,7 @@ class PendingRecords:
         self._open.size_bytes += size_bytes
         if self._open.size_bytes >= self._max_bytes:
             self.seal()
-            while self.size_bytes > 2 * self._max_bytes and self._drop_oldest():
+            while self.size_bytes > self.keep_bytes and self._drop_oldest():
                 pass
 
     def _drop_oldest(self) -> bool:

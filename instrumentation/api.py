@@ -81,7 +81,7 @@ def configure(
     """Start recording this process's inferences.
 
     From here on LiteRT, ``tf.lite``, Keras and ONNX Runtime models are traced, whether their
-    classes are imported already or not. What was recorded is written every 30 s, at 64 MiB, by
+    classes are imported already or not. What was recorded is written every 30 s or sooner, by
     `flush()`, before a fork and at exit; a killed process loses at most the last 30 s.
     A second call ends the first configuration, its records written, and starts anew.
 
