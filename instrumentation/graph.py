@@ -112,7 +112,7 @@ def read_tflite(
     named = model_name
     if isinstance(model, str | PathLike):
         model, named = _read_file(Path(model)), str(model)
-    subgraphs = read_subgraphs(model, name=named)
+    subgraphs = read_subgraphs(model, name=named, with_constant_scales=False)
     return graph_from_subgraphs(subgraphs, model_name=model_name, sha256=sha256)
 
 
@@ -187,10 +187,10 @@ def _weight_scales(op: TfliteOp, tensors: Sequence[TfliteTensor]) -> dict[str, o
     if op.op not in _CONVOLUTIONS or len(op.inputs) < 2 or op.inputs[1] < 0:
         return {}
     weights = tensors[op.inputs[1]]
-    if not weights.constant_bytes or weights.quantization is None or len(weights.shape) != 4:
+    if not weights.constant_bytes or not weights.scale_count or len(weights.shape) != 4:
         return {}
     channels = weights.shape[3 if op.op == "DEPTHWISE_CONV_2D" else 0]
-    return {"weight_scales": len(weights.quantization.scales), "weight_channels": channels}
+    return {"weight_scales": weights.scale_count, "weight_channels": channels}
 
 
 def _writers(subgraph: TfliteSubgraph) -> dict[int, int]:

@@ -127,8 +127,10 @@ class TfliteTensor:
         index: Its number in the subgraph: what ``Interpreter.get_tensor`` takes.
         shape: Stored shape; a free batch dimension stands as 1.
         dtype: numpy's name of the type, or ``string``, ``resource``, ``int4`` ...
+        quantization: None where it stands for itself, or was left out.
         constant_bytes: Bytes of data that the file holds for it; 0 for activations.
         is_variable: State that outlives an invocation.
+        left_out_scales: How many scales the quantization has that was left out, else 0.
     """
 
     index: int
@@ -138,6 +140,12 @@ class TfliteTensor:
     quantization: Quantization | None = None
     constant_bytes: int = 0
     is_variable: bool = False
+    left_out_scales: int = 0
+
+    @property
+    def scale_count(self) -> int:
+        """How many scales it has."""
+        return self.left_out_scales if self.quantization is None else len(self.quantization.scales)
 
     @property
     def size_bytes(self) -> int:
@@ -169,12 +177,16 @@ class TfliteSubgraph:
     outputs: tuple[int, ...]
 
 
-def read_subgraphs(content: Content, *, name: str) -> tuple[TfliteSubgraph, ...]:
+def read_subgraphs(
+    content: Content, *, name: str, with_constant_scales: bool = True
+) -> tuple[TfliteSubgraph, ...]:
     """Read all subgraphs of a .tflite file, the primary one first.
 
     Args:
         content: The file's bytes.
         name: The model's name or path, for errors.
+        with_constant_scales: Whether the quantization of constants is wanted: that of all
+            channels of MobileNetV2 takes 1.5 MB as Python's numbers.
 
     Returns:
         One entry per subgraph, its operators in the file's order.
@@ -191,7 +203,7 @@ def read_subgraphs(content: Content, *, name: str) -> tuple[TfliteSubgraph, ...]
         )
         raise ModelError(msg)
     try:
-        subgraphs = tuple(_Reader(content).subgraphs())
+        subgraphs = tuple(_Reader(content, with_constant_scales).subgraphs())
     except DAMAGE as error:
         msg = (
             f"model {name!r} is truncated or damaged: {len(content)} bytes, in which the "
@@ -250,8 +262,9 @@ def _name_of(names: tuple[str, ...], value: int, kind: str) -> str:
 class _Reader:
     """Reads one file."""
 
-    def __init__(self, content: Content) -> None:
+    def __init__(self, content: Content, with_constant_scales: bool) -> None:
         self._model = FlatTable.root(content)
+        self._with_constant_scales = with_constant_scales
         self._content_bytes = len(content)
         self._op_names = [_op_name(code) for code in self._model.tables(_Model.OPERATOR_CODES)]
 
@@ -272,14 +285,20 @@ class _Reader:
     def _tensor(self, tensor: FlatTable, index: int) -> TfliteTensor:
         dtype = _name_of(TENSOR_TYPES, tensor.integer(_Tensor.TYPE, "b"), "type").lower()
         shape = tensor.integers(_Tensor.SHAPE)
+        constant_bytes = self._buffer_bytes(tensor.integer(_Tensor.BUFFER, "I"))
+        quantization = _quantization(tensor.table(_Tensor.QUANTIZATION), dtype, shape)
+        left_out_scales = 0
+        if constant_bytes and quantization is not None and not self._with_constant_scales:
+            left_out_scales, quantization = len(quantization.scales), None
         return TfliteTensor(
             index=index,
             name=tensor.text(_Tensor.NAME),
             dtype=dtype,
             shape=shape,
-            quantization=_quantization(tensor.table(_Tensor.QUANTIZATION), dtype, shape),
-            constant_bytes=self._buffer_bytes(tensor.integer(_Tensor.BUFFER, "I")),
+            quantization=quantization,
+            constant_bytes=constant_bytes,
             is_variable=bool(tensor.integer(_Tensor.IS_VARIABLE, "b")),
+            left_out_scales=left_out_scales,
         )
 
     def _buffer_bytes(self, index: int) -> int:

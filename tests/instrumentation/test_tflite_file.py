@@ -93,6 +93,17 @@ def test_tensors_have_name_type_shape_and_quantization(schema: ModuleType) -> No
     assert (graph.inputs, graph.outputs) == ((0,), (3,))
 
 
+def test_scales_of_constants_are_counted_where_they_are_left_out(schema: ModuleType) -> None:
+    content = content_of(build_model(schema))
+
+    (whole,) = read_subgraphs(content, name="m")
+    (graph,) = read_subgraphs(content, name="m", with_constant_scales=False)
+
+    assert [t.scale_count for t in graph.tensors] == [t.scale_count for t in whole.tensors]
+    assert [t.scale_count for t in graph.tensors] == [1, 2, 2, 0]
+    assert [t.quantization is None for t in graph.tensors] == [False, True, False, True]
+
+
 def test_ops_have_their_options_and_custom_ops_their_own_name(schema: ModuleType) -> None:
     (graph,) = read_subgraphs(content_of(build_model(schema)), name="m")
     conv, custom = graph.ops
