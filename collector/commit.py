@@ -71,7 +71,7 @@ class GroupCommitter:
         self._retry_after_s = retry_after_s
         self._on_step = on_step
         self._lock = threading.Lock()
-        self._queue: SimpleQueue[Entry | None] = SimpleQueue()
+        self._queue: SimpleQueue[Sequence[Entry] | None] = SimpleQueue()
         """What is to be stored; None is the last, nothing comes behind it."""
         self._closing = False
         self._last_problem = ""
@@ -100,16 +100,15 @@ class GroupCommitter:
         """How far the reader is behind, in sequences; gaps count at a restart."""
         return max(self._writer.synced_sequence - self._read_sequence, 0)
 
-    def submit(self, entry: Entry) -> None:
-        """Have a request stored; its `Entry.on_done` is called when it is on disk, or refused.
-
-        Raises:
-            RefusedError: The log is being closed.
+    def submit(self, entries: Sequence[Entry]) -> None:
+        """Have requests stored, with one sync; `Entry.on_done` is called of each when it is on
+        disk, or refused.
         """
         with self._lock:
-            if self._closing:
-                raise later("the collector is shutting down", self._retry_after_s, "shutdown")
-            self._queue.put(entry)
+            if not self._closing:
+                self._queue.put(entries)
+                return
+        self._refuse(entries, "the collector is shutting down", "shutdown")
 
     def close(self) -> None:
         """Finish what waits, then close the log; a second call does nothing."""
@@ -137,13 +136,13 @@ class GroupCommitter:
         group: list[Entry] = []
         size = 0
         with contextlib.suppress(Empty):
-            entry = self._queue.get(timeout=CURSOR_PERIOD_S)
-            while entry is not None:
-                group.append(entry)
-                size += len(entry.body)
+            entries = self._queue.get(timeout=CURSOR_PERIOD_S)
+            while entries is not None:
+                group += entries
+                size += sum(len(entry.body) for entry in entries)
                 if size >= SYNC_BYTES:
                     return group, False
-                entry = self._queue.get_nowait()
+                entries = self._queue.get_nowait()
             return group, True
         return group, False
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -79,12 +79,44 @@ class ThreadWait:
         self._pending.acquire()
 
 
-class LoopWait:
-    """Goes on in an event loop; for all of one group with one call across threads."""
+TURN_BYTES = 1 << 19
+"""At which what a turn of an event loop has brought is not kept for its end: a disk that waits
+for a turn of large requests is idle for long."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+
+class LoopWait:
+    """Has what comes in an event loop stored, and goes on there when that is done.
+
+    What one turn of the loop brought goes to disk together, as a sync takes its time whatever
+    it writes; and for all of a group the loop is called once across threads.
+
+    Args:
+        loop: The event loop.
+        submit: Has requests stored.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, submit: Callable[[Sequence[Entry]], None]
+    ) -> None:
         self._loop = loop
+        self._submit = submit
+        self._brought: list[Entry] = []
+        self._brought_bytes = 0
         self._done: deque[tuple[Callable[[Entry], object], Entry]] = deque()
+
+    def submit(self, entry: Entry) -> None:
+        """Have a request stored, with the others of this turn."""
+        if not self._brought:
+            self._loop.call_soon(self._end_turn)
+        self._brought.append(entry)
+        self._brought_bytes += len(entry.body)
+        if self._brought_bytes >= TURN_BYTES:
+            self._end_turn()
+
+    def _end_turn(self) -> None:
+        brought, self._brought, self._brought_bytes = self._brought, [], 0
+        if brought:
+            self._submit(brought)
 
     def then(self, go_on: Callable[[Entry], object]) -> OnDone:
         """Return an `Entry.on_done` that has *go_on* called with the entry in the loop.

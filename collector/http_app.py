@@ -163,7 +163,7 @@ class HttpApp:
             arrival = Arrival(signal, body, is_json=is_json, is_gzip=is_gzip)
             del body
             if self._waits is None:
-                self._waits = LoopWait(asyncio.get_running_loop())
+                self._waits = self._intake.waits(asyncio.get_running_loop())
             reply = await self._intake.take_soon(arrival, self._waits, self._pool, reserved)
         await answer.reply(signal, reply)
 

@@ -71,5 +71,5 @@ class QuickPath:
             False where it is an unusual one: nothing has been done.
         """
         if self._waits is None:
-            self._waits = LoopWait(asyncio.get_running_loop())
+            self._waits = self._intake.waits(asyncio.get_running_loop())
         return self._intake.take_quickly(signal, body, self._waits, answer)

@@ -80,6 +80,10 @@ class Intake:
         self._committer = committer
         self._turn = turn
 
+    def waits(self, loop: asyncio.AbstractEventLoop) -> LoopWait:
+        """Return how requests that come in an event loop are stored."""
+        return LoopWait(loop, self._committer.submit)
+
     def take(self, arrival: Arrival) -> Reply:
         """Store a request; returns when it is on disk, or refused.
 
@@ -94,7 +98,7 @@ class Intake:
                 if ready.body is not None:
                     waiter = ThreadWait()
                     entry = ready.entry(waiter.on_done)
-                    self._committer.submit(entry)
+                    self._committer.submit([entry])
                     waiter.wait()
                     if entry.refusal is not None:
                         raise entry.refusal
@@ -126,7 +130,7 @@ class Intake:
             if ready.body is not None:
                 future, on_done = waits.future()
                 entry = ready.entry(on_done)
-                self._committer.submit(entry)
+                waits.submit(entry)
                 await future
                 if entry.refusal is not None:
                     raise entry.refusal
@@ -166,11 +170,7 @@ class Intake:
                 answer(self._taken(signal, size_bytes, checked, started_s))
 
         checked = ready.checked
-        try:
-            self._committer.submit(ready.entry(waits.then(go_on)))
-        except RefusedError:
-            self.budget.give_back(size_bytes)
-            return False
+        waits.submit(ready.entry(waits.then(go_on)))
         return True
 
     def _refusal(self, signal: Signal, error: Exception) -> Reply:

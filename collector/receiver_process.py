@@ -23,7 +23,8 @@ from exray.schema.errors import ExrayError, LogError
 from .board import Board
 from .child import Child, Program
 from .logs import log_folder
-from .service import Collector, Shared, keep_what_is_loaded
+from .memory import keep_what_is_freed, keep_what_is_loaded
+from .service import Collector, Shared
 from .settings import Settings
 from .stderr_log import log_to_stderr
 
@@ -141,6 +142,7 @@ def main(step: Callable[[str], None] = lambda name: None) -> int:
         logger.error("receiver %d: %s", task.number, error)
         return 1
     keep_what_is_loaded()
+    keep_what_is_freed()
     collector.start()
     print("{}", flush=True)
     ended.wait()

@@ -5,8 +5,9 @@ from contextlib import ExitStack
 
 from .address import reserve
 from .board import Board
+from .memory import keep_what_is_freed, keep_what_is_loaded
 from .receiver_process import ReceiverProcess, tasks
-from .service import Collector, Shared, addresses_of, keep_what_is_loaded
+from .service import Collector, Shared, addresses_of
 from .settings import Settings
 
 
@@ -61,6 +62,7 @@ class Receivers:
             LogError: One does not start.
         """
         keep_what_is_loaded()
+        keep_what_is_freed()
         self.first.start()
         for other in self._others:
             other.start()

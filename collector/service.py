@@ -1,6 +1,5 @@
 """A collector: its servers, its log, their beginning and end."""
 
-import gc
 import logging
 import threading
 from collections.abc import Callable
@@ -178,15 +177,6 @@ class Collector:
         watch("dropped_bytes", "Bytes given up for room.", lambda: counts.dropped_bytes)
         watch("log_failures", "Failed writes of the log.", lambda: counts.failures)
         watch("torn_bytes", "Cut off at opening.", lambda: self.writer.torn_bytes)
-
-
-def keep_what_is_loaded() -> None:
-    """Spare the garbage collector the modules: it would look through them again and again.
-
-    For a process that does nothing else than to take requests.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 def addresses_of(settings: Settings) -> dict[str, Address]:
