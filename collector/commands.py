@@ -78,6 +78,14 @@ def collect(
             help="Processes that take requests.", metavar="N", show_default="a core each, up to 4"
         ),
     ] = None,
+    decoders: Annotated[
+        int | None,
+        typer.Option(
+            help="Processes that bring it into the lake.",
+            metavar="N",
+            show_default="half as many",
+        ),
+    ] = None,
     log_format: Annotated[
         str | None,
         typer.Option(help="Form of what goes to stderr.", metavar="text|json", show_default="text"),
@@ -111,6 +119,7 @@ def collect(
         "when_full": when_full,
         "max_log_bytes": max_log_bytes,
         "receivers": receivers,
+        "decoders": decoders,
         "log_format": log_format,
     }
     serve(load_settings(config, options), lambda text: typer.echo(text, err=True))

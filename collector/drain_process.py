@@ -31,12 +31,20 @@ class DrainProcess:
     Args:
         log_dir: Their folder.
         lake: The lake's.
-        command: What is started with both as arguments; trials have another.
+        command: What is started with these as arguments; trials have another.
+        decoders: Processes that decode and write, the child among them.
     """
 
-    def __init__(self, log_dir: Path, lake: str, command: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        log_dir: Path,
+        lake: str,
+        command: Sequence[str] | None = None,
+        *,
+        decoders: int = 1,
+    ) -> None:
         own = (sys.executable, "-P", "-m", __name__)
-        whole = [*(own if command is None else command), str(log_dir), lake]
+        whole = [*(own if command is None else command), str(log_dir), lake, str(decoders)]
         self._status: dict[str, Any] = {}
         self._moved = 0.0
         self._child = Child(Program("the drain", whole), self._told, self._has_progressed)
@@ -77,7 +85,7 @@ def main(arguments: Sequence[str], step: Callable[[str], None] = lambda name: No
     from exray.collector.drain import DrainStatus, drain
     from exray.lake import Lake
 
-    log_dir, lake = Path(arguments[0]), arguments[1]
+    log_dir, lake, decoders = Path(arguments[0]), arguments[1], int(arguments[2])
     stop = threading.Event()
 
     def wait_for_end() -> None:
@@ -94,7 +102,8 @@ def main(arguments: Sequence[str], step: Callable[[str], None] = lambda name: No
     with (log_dir / LOCK_FILE).open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
-            drain(log_dir, Lake.open_or_create(lake), stop, report=report, step=step)
+            opened = Lake.open_or_create(lake)
+            drain(log_dir, opened, stop, report=report, step=step, decoders=decoders)
         except ExrayError as error:
             logger.error("%s", error)
             return 1

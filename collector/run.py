@@ -47,7 +47,8 @@ def serve(
     _prepare(settings.lake)
     receivers = Receivers(settings, on_step, receiver_command)
     collector = receivers.first
-    drain = DrainProcess(settings.wal, settings.lake, drain_command)
+    decoders = settings.decoder_count(receivers.count)
+    drain = DrainProcess(settings.wal, settings.lake, drain_command, decoders=decoders)
     _watch(receivers, drain)
     own = OwnMetrics(collector, settings.self_metrics_s, settings.metrics_endpoint)
     ended = threading.Event()

@@ -87,6 +87,13 @@ class Settings(BaseModel):
         description="Processes that take requests, on Linux; by default one for each core, up to "
         "four, while each has its part of max_inflight_bytes for a largest request.",
     )
+    decoders: int | None = Field(
+        default=None,
+        ge=1,
+        le=64,
+        description="Processes that bring the logs into the lake, each log in one; by default one "
+        "for every two receivers.",
+    )
     threads: int = Field(
         default=16, ge=1, le=256, description="Requests at once, of gRPC and of HTTP each."
     )
@@ -127,6 +134,10 @@ class Settings(BaseModel):
             )
             raise UsageError(msg)
         return self.receivers
+
+    def decoder_count(self, receivers: int) -> int:
+        """Return how many processes bring the logs of so many receivers into the lake."""
+        return self.decoders or max(receivers // 2, 1)
 
     def share_of(self, receivers: int) -> "Settings":
         """Return the settings of one of so many processes: together they have what is said."""

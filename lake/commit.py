@@ -9,7 +9,7 @@ same commit, made again, finds them and names them. ``vacuum`` of Delta removes 
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from exray.schema.columns import Table
@@ -30,15 +30,20 @@ BACKOFF_S = 0.05
 """Longest first pause after a lost race; it doubles with each, up to a second."""
 
 
-def commit_table(
-    storage: Storage, table: Table, rows: "pa.Table", *, writer: str, sequence: int
+def commit_files(
+    storage: Storage,
+    table: Table,
+    write: Callable[[], Sequence[DataFile]],
+    *,
+    writer: str,
+    sequence: int,
 ) -> bool:
-    """Add *rows* to *table*, unless *writer* has committed *sequence* or a later one already.
+    """Add files to *table*, unless *writer* has committed *sequence* or a later one already.
 
     Args:
         storage: The lake's files.
         table: Where the rows belong.
-        rows: All columns of *table*, checked.
+        write: Makes the files, or finds them; called at most once, and only if they are wanted.
         writer: Who writes, as a word that nobody else uses.
         sequence: The commit's number, ascending for each writer.
 
@@ -50,16 +55,12 @@ def commit_table(
         CommitError: Another process commits under the same *writer*, and always wins.
     """
     log = open_log(storage.uri(table.name), table.name)
-    files: list[DataFile] = []
+    files: Sequence[DataFile] = []
     for attempt in range(MAX_TRIES):
         recorded = log.recorded_sequence(writer)
         if recorded is not None and recorded >= sequence:
             return False
-        if not files:
-            files = [
-                _write_file(storage, table, part, values, file_name(writer, sequence, values))
-                for values, part in _partitions(table, rows)
-            ]
+        files = files or write()
         if log.append(files, writer, sequence):
             return True
         time.sleep(random.uniform(0, min(BACKOFF_S * 2**attempt, 1.0)))
@@ -68,6 +69,28 @@ def commit_table(
         f"{writer!r} to others under the same name. Give each process a writer id of its own."
     )
     raise CommitError(msg)
+
+
+def write_files(
+    storage: Storage, table: Table, rows: "pa.Table", *, writer: str, sequence: int
+) -> list[DataFile]:
+    """Write *rows* as files that no log names yet, one for each partition.
+
+    Args:
+        storage: The lake's files.
+        table: Where the rows belong.
+        rows: All columns of *table*, checked.
+        writer: With *sequence* in the files' names: the same two mean the same rows, and
+            files that stand there already are taken.
+        sequence: See *writer*.
+
+    Raises:
+        LakeError: The lake cannot be written, or something else stands there.
+    """
+    return [
+        _write_file(storage, table, part, values, (writer, sequence))
+        for values, part in _partitions(table, rows)
+    ]
 
 
 def _partitions(table: Table, rows: "pa.Table") -> "Iterator[tuple[dict[str, str], pa.Table]]":
@@ -88,19 +111,31 @@ def _partitions(table: Table, rows: "pa.Table") -> "Iterator[tuple[dict[str, str
 
 
 def _write_file(
-    storage: Storage, table: Table, rows: "pa.Table", values: dict[str, str], name: str
+    storage: Storage,
+    table: Table,
+    rows: "pa.Table",
+    values: dict[str, str],
+    origin: tuple[str, int],
 ) -> DataFile:
-    """Write one file, or take the one that the same commit left when it was cut short."""
+    """Write one file, or take the one that the same commit left when it was cut short.
+
+    Where some of a set's requests were dropped meanwhile, what it left holds other rows. No
+    log names it then, and it is left alone: the rows go into a file beside it.
+    """
+    writer, sequence = origin
     content = encode_parquet(rows, table)
-    path = f"{table.name}/{name}"
-    if storage.publish(path, content):
-        return DataFile(name, content.nbytes, rows.num_rows, values)
-    found = storage.read(path) or b""
-    if row_count(found) == rows.num_rows:
-        return DataFile(name, len(found), rows.num_rows, values)
+    problems: list[str] = []
+    for part in (writer, f"{writer}-{rows.num_rows}rows"):
+        name = file_name(part, sequence, values)
+        path = f"{table.name}/{name}"
+        if storage.publish(path, content):
+            return DataFile(name, content.nbytes, rows.num_rows, values)
+        found = storage.read(path) or b""
+        if row_count(found) == rows.num_rows:
+            return DataFile(name, len(found), rows.num_rows, values)
+        problems.append(f"{storage.uri(path)!r} ({row_count(found)} rows)")
     msg = (
-        f"{storage.uri(path)!r} stands from another commit under this writer and sequence: expected "
-        f"{rows.num_rows} rows, found {row_count(found)}. One sequence means one set of rows; "
-        "commit other rows under the next one."
+        f"{' and '.join(problems)} stand in the way of a commit of {rows.num_rows} rows, and no "
+        f"commit of table {table.name!r} made them. Remove them."
     )
     raise LakeError(msg)

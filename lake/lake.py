@@ -2,14 +2,15 @@
 
 import os
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from exray.schema.errors import LakeError
 from exray.schema.tables import TABLES
 
-from .commit import commit_table
+from .commit import commit_files, write_files
 from .compact import (
     Compacted,
     PartitionState,
@@ -20,7 +21,7 @@ from .compact import (
 from .layout import LAYOUT_VERSION, check_marker, create_marker, storage_at
 from .relay import open_log
 from .storage import LocalStorage
-from .typing import Storage
+from .typing import DataFile, Storage
 from .validate import check_origin, check_set
 
 if TYPE_CHECKING:
@@ -139,11 +140,81 @@ class Lake:
         """
         check_origin(writer, sequence)
         check_set(tables)
+
+        def written(name: str) -> list[DataFile]:
+            return self._write(name, tables[name], writer, sequence)
+
+        filled = [name for name, rows in tables.items() if rows.num_rows]
+        self._commit(filled, written, writer=writer, sequence=sequence, step=step)
+
+    def write(
+        self, tables: "Mapping[str, pa.Table]", *, writer: str, sequence: int
+    ) -> dict[str, list[DataFile]]:
+        """Write a part of a set as files that are in no table yet; `add` puts them there.
+
+        So several processes can share the work of one set. Written again, the same part
+        finds its files.
+
+        Args:
+            tables: As `commit` takes them.
+            writer: The part, in letters and digits: what stands in it is always the same.
+            sequence: Number of the set.
+
+        Returns:
+            The files by table.
+
+        Raises:
+            LakeError: As `commit` does.
+        """
+        check_origin(writer, sequence)
+        check_set(tables)
+        create_marker(self._storage)
+        return {
+            name: self._write(name, rows, writer, sequence)
+            for name, rows in tables.items()
+            if rows.num_rows
+        }
+
+    def add(
+        self,
+        files: Mapping[str, Sequence[DataFile]],
+        *,
+        writer: str,
+        sequence: int,
+        step: Callable[[str], None] = lambda table: None,
+    ) -> None:
+        """Add a set that was written in parts: once, however often it is asked.
+
+        Args:
+            files: Those of all parts, by table.
+            writer: As `commit` takes it, like the following.
+            sequence: Number of this set.
+            step: Called with the name of each table whose rows are in the lake.
+
+        Raises:
+            LakeError: As `commit` does.
+        """
+        check_origin(writer, sequence)
+        filled = [name for name, found in files.items() if found]
+        self._commit(filled, files.__getitem__, writer=writer, sequence=sequence, step=step)
+
+    def _write(self, name: str, rows: "pa.Table", writer: str, sequence: int) -> list[DataFile]:
+        return write_files(self._storage, TABLES[name], rows, writer=writer, sequence=sequence)
+
+    def _commit(
+        self,
+        names: Sequence[str],
+        files_of: Callable[[str], Sequence[DataFile]],
+        *,
+        writer: str,
+        sequence: int,
+        step: Callable[[str], None],
+    ) -> None:
         create_marker(self._storage)  # again, should somebody have removed the whole folder
         for name in COMMIT_ORDER:
-            rows = tables.get(name)
-            if rows is not None and rows.num_rows:
-                commit_table(self._storage, TABLES[name], rows, writer=writer, sequence=sequence)
+            if name in names:
+                write, table = partial(files_of, name), TABLES[name]
+                commit_files(self._storage, table, write, writer=writer, sequence=sequence)
                 step(name)
 
     def append(self, tables: "Mapping[str, pa.Table]") -> None:

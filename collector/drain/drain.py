@@ -8,16 +8,17 @@ the next start makes the same set again, and the lake takes what it has not.
 import logging
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from exray.collector.decode import RequestDecoder
 from exray.collector.logs import id_of, logs_of
 from exray.lake import Lake
 from exray.schema.errors import LakeError, LogError
 
-from .group import Stretch, next_stretch, rows_of
+from .decoders import Decoders
+from .group import Stretch, next_stretch
 from .quarantine import Quarantine
 from .state import StateFolder
 
@@ -82,6 +83,7 @@ def drain(
     report: Report = lambda status: None,
     step: Callable[[str], None] = lambda name: None,
     linger_s: float = LINGER_S,
+    decoders: int = 1,
 ) -> None:
     """Move what arrives in the logs of a collector into *lake* until *stop* is set, then what is left.
 
@@ -92,11 +94,16 @@ def drain(
         report: Called after each set, and when the lake fails or recovers.
         step: Called with the name of each step that is done, for tests that die there.
         linger_s: How long to gather requests for a set.
+        decoders: Processes that decode and write, this one among them.
 
     Raises:
         LogError: The log cannot be read, or its drain's state not be written.
     """
-    loop = Drain(log_dir, lake, report=report, step=step)
+    with closing(Drain(log_dir, lake, report=report, step=step, decoders=decoders)) as loop:
+        _drain(loop, log_dir, stop, linger_s)
+
+
+def _drain(loop: "Drain", log_dir: Path, stop: Stop, linger_s: float) -> None:
     pause_s = 0.0
     failures = 0
     while True:
@@ -132,6 +139,7 @@ class Drain:
         lake: Where the rows go.
         report: Called after each set.
         step: Called with the name of each step.
+        decoders: Processes that decode and write, this one among them.
     """
 
     def __init__(
@@ -141,6 +149,7 @@ class Drain:
         *,
         report: Report = lambda status: None,
         step: Callable[[str], None] = lambda name: None,
+        decoders: int = 1,
     ) -> None:
         self._wal = log_dir
         self._lake = lake
@@ -150,10 +159,14 @@ class Drain:
         self._files = StateFolder(log_dir, step)
         self._quarantine = Quarantine(self._files.quarantine)
         self._state, self._recent = self._files.load()
-        self._decoder = RequestDecoder()
+        self._decoders = Decoders(lake, decoders)
         self._commit_s = 0.0
         self.was_full = False
         """Whether the last set ended because it was full, so that more is there."""
+
+    def close(self) -> None:
+        """Let the decoders go."""
+        self._decoders.close()
 
     @property
     def status(self) -> DrainStatus:
@@ -187,8 +200,8 @@ class Drain:
 
     def _move(self, stretch: Stretch) -> None:
         state = self._state
-        rows = rows_of(stretch.requests, self._decoder, self._recent, state.runs)
-        for number, why in sorted(rows.poison.items()):
+        found = self._decoders.decode(stretch, self._recent, state.runs)
+        for number, why in sorted(found.poison.items()):
             request, (log, sequence) = stretch.requests[number], stretch.origins[number]
             self._quarantine.keep_request(log, sequence, request, why)
         for log, damage in stretch.damaged:
@@ -196,17 +209,19 @@ class Drain:
         self._step("decoded")
         began_s = time.monotonic()
         set_number = state.number_of(stretch.ends)
-        self._lake.commit(rows.tables, writer=self._writer, sequence=set_number, step=self._step)
+        files = self._decoders.write(self._writer, set_number)
+        self._step("written")
+        self._lake.add(files, writer=self._writer, sequence=set_number, step=self._step)
         self._commit_s = time.monotonic() - began_s
         self._step("committed")
         self._count("requests", len(stretch.requests))
-        self._count("spans", len(rows.keys))
-        self._count("repeated_spans", rows.repeated_spans)
-        self._count("rejected_spans", rows.rejected_spans)
-        self._count("quarantined", len(rows.poison) + len(stretch.damaged))
-        state.add_runs(rows.run_ids)
+        self._count("spans", len(found.keys))
+        self._count("repeated_spans", found.repeated_spans)
+        self._count("rejected_spans", found.rejected_spans)
+        self._count("quarantined", len(found.poison) + len(stretch.damaged))
+        state.add_runs(found.run_ids)
         self.was_full = stretch.is_full
-        self._files.finish(state, stretch.ends, rows.keys, self._recent)
+        self._files.finish(state, stretch.ends, found.keys, self._recent)
 
     def _status(self, problem: str) -> DrainStatus:
         counts = self._state.counts

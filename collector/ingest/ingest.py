@@ -8,8 +8,9 @@ from pathlib import Path
 import xxhash
 
 from exray.collector.decode import Received, RequestDecoder
-from exray.collector.drain.group import SET_BYTES, rows_of
+from exray.collector.drain.group import SET_BYTES
 from exray.collector.drain.recent import RecentSpans
+from exray.collector.drain.rows import rows_of
 from exray.lake import Lake
 
 from .files import BadRequest, FileItem, FileRequest, read_requests
@@ -67,14 +68,15 @@ def ingest_file(path: Path, lake: Lake, progress: Progress = lambda done_bytes: 
             Received(place, r.signal, r.encoding, written_ns, r.body)
             for place, r in enumerate(members)
         ]
-        rows = rows_of(requests, decoder, recent, [])
-        recent.add(number, rows.keys)
+        rows = rows_of(requests, decoder, [])
+        is_new = recent.find_new(rows.keys)
+        recent.add(number, rows.keys[is_new])
         for place, why in rows.poison.items():
             found.problems.append(f"{members[place].place}: {why}")
-        tables = present.without(rows.tables)
+        tables = present.without(rows.kept(is_new, []))
         lake.commit(tables, writer=writer + _digest(members), sequence=0)
         found.requests += len(members) - len(rows.poison)
-        found.spans += len(rows.keys)
+        found.spans += int(is_new.sum())
         found.new_rows += sum(table.num_rows for table in tables.values())
         progress(members[-1].done_bytes)
     return found

@@ -31,9 +31,10 @@ from .disks import small_disk
 from .service import PROTOBUF, TRACE_METHOD, exporting, request_bytes, span, span_ids
 
 RECEIVE_STEPS = ("before_append", "after_append", "before_sync", "after_sync")
-DRAIN_STEPS = ("planned", "decoded", "committed", "remembered", "moved", "released")
-STEPS = (*RECEIVE_STEPS, *DRAIN_STEPS, "receiver")
-"""Named by the code, but for the last: a receiver beside the first, at random."""
+DRAIN_STEPS = ("planned", "decoded", "written", "committed", "remembered", "moved", "released")
+BESIDE = ("receiver", "decoder")
+STEPS = (*RECEIVE_STEPS, *DRAIN_STEPS, *BESIDE)
+"""Named by the code, but for the last: processes beside the first of their kind, at random."""
 
 PROTOCOLS = ("http", "grpc")
 
@@ -107,11 +108,12 @@ class Victim:
         return bool(text)
 
     def children(self, kind: str) -> list[psutil.Process]:
-        """Return its ``receiver`` processes beside the first, or its ``drain``."""
+        """Return its ``receiver`` or ``decoder`` processes beside the first, or its ``drain``."""
         found: list[psutil.Process] = []
-        for child in psutil.Process(self.process.pid).children():
+        for child in psutil.Process(self.process.pid).children(recursive=True):
             with contextlib.suppress(psutil.Error):
-                if kind in child.cmdline():
+                words = child.cmdline()
+                if kind in words or any(word.endswith(f".{kind}_process") for word in words):
                     found.append(child)
         return found
 
@@ -202,7 +204,7 @@ def trial(folder: Path, kills: int, seed: int = 0, *, deadline_s: float = 3600.0
     """Kill *kills* times, or until *deadline_s* has passed, and count."""
     chance, figures = random.Random(seed), Figures()
     lake = folder / "lake"
-    victims = [Victim(folder / name, lake) for name in ("a", "b")]
+    victims = [Victim(folder / name, lake, decoders=n) for n, name in enumerate(("a", "b"), 1)]
     clients = [
         Client(victim, 20, seed * 10 + 2 * n + m, protocol)
         for n, victim in enumerate(victims)
@@ -240,9 +242,9 @@ def _kill_at(victim: Victim, step: str, chance: random.Random) -> bool:
         victim.kill()
         victim.start()
         return True
-    if step == "receiver":
+    if step in BESIDE:
         time.sleep(chance.uniform(0.0, 1.0))
-        others = victim.children("receiver")
+        others = victim.children(step)
         for other in others:
             other.kill()
         return bool(others)

@@ -1,7 +1,7 @@
 """A log with requests of known spans, and its drain in a process that a test lets die.
 
 As a program it drains a log until it is empty, or dies when a step is done the n-th time:
-``drained.py LOG LAKE STEP N``.
+``drained.py LOG LAKE STEP N DECODERS``.
 """
 
 import os
@@ -9,6 +9,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 from exray.collector.drain.drain import Drain
@@ -44,7 +45,9 @@ def fill(
     writer.close()
 
 
-def drain_all(log: Path, lake: Path, dying_step: str = "", at: int = 1) -> Drain:
+def drain_all(
+    log: Path, lake: Path, dying_step: str = "", at: int = 1, *, decoders: int = 1
+) -> Drain:
     """Drain a log until it is empty, or die when a step is done the *at*-th time."""
     left = at
 
@@ -55,9 +58,9 @@ def drain_all(log: Path, lake: Path, dying_step: str = "", at: int = 1) -> Drain
             if not left:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    loop = Drain(log, Lake.open_or_create(lake), step=step)
-    while loop.move_one():
-        pass
+    with closing(Drain(log, Lake.open_or_create(lake), step=step, decoders=decoders)) as loop:
+        while loop.move_one():
+            pass
     return loop
 
 
@@ -76,4 +79,10 @@ def rows_of(lake: Path) -> dict[str, Counter[bytes]]:
 
 
 if __name__ == "__main__":
-    drain_all(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]))
+    drain_all(
+        Path(sys.argv[1]),
+        Path(sys.argv[2]),
+        sys.argv[3],
+        int(sys.argv[4]),
+        decoders=int(sys.argv[5]),
+    )

@@ -32,6 +32,7 @@ from .drained import RECEIVED_NS, bodies_of, drain_all, fill, rows_of
 STEPS = (
     "planned",
     "decoded",
+    "written",
     "runs",
     "tensors",
     "layer_spans",
@@ -152,10 +153,27 @@ def test_killed_after_any_step_each_span_arrives_once(tmp_path: Path, step: str)
     assert (status.spans, status.repeated_spans) == (33, 18)
 
 
-def kill_at(folder: Path, step: str) -> int:
+def kill_at(folder: Path, step: str, decoders: int = 1) -> int:
     command = [sys.executable, str(Path(__file__).with_name("drained.py"))]
-    arguments = [str(folder / "log"), str(folder / "lake"), step, "1"]
+    arguments = [str(folder / "log"), str(folder / "lake"), step, "1", str(decoders)]
     return subprocess.run([*command, *arguments], check=False).returncode
+
+
+def test_what_is_dropped_from_the_log_between_two_tries_does_not_stop_the_drain(
+    tmp_path: Path,
+) -> None:
+    """A full log may drop its oldest requests, and those of a set that was begun are among them."""
+    bodies = bodies_of([carried_frame(number) for number in range(4)])
+    fill(tmp_path / "log", bodies[:2])
+    fill(tmp_path / "log", bodies[2:])
+    kill_at(tmp_path, "written")
+    first, *_ = segments(tmp_path / "log")
+    segment_path(tmp_path / "log", first).unlink()
+
+    drain_all(tmp_path / "log", tmp_path / "lake")
+
+    assert rows_of(tmp_path / "lake")["frames"].total() == 2
+    assert set(rows_of(tmp_path / "lake")["tensors"].values()) == {1}
 
 
 def test_without_its_state_a_drain_finds_what_is_in_the_lake(tmp_path: Path) -> None:
@@ -204,15 +222,19 @@ def test_spans_sent_again_to_another_receiver_are_dropped(tmp_path: Path) -> Non
     assert (status.spans, status.repeated_spans) == (18, 24)
 
 
+@pytest.mark.parametrize(("before", "after"), [(1, 1), (2, 2), (2, 1)])
 @pytest.mark.parametrize("step", STEPS)
-def test_killed_between_logs_each_span_arrives_once(tmp_path: Path, step: str) -> None:
+def test_killed_between_logs_each_span_arrives_once(
+    tmp_path: Path, step: str, before: int, after: int
+) -> None:
+    """Also where fewer decoders go on."""
     bodies = bodies_of([two_model_frame(number) for number in range(4)])
     fill_both(tmp_path / "log", [*bodies[:2], b"\xff"], [bodies[2], b"\xff"])
 
-    killed = kill_at(tmp_path, step)
+    killed = kill_at(tmp_path, step, before)
     fill_both(tmp_path / "log", [bodies[2]], bodies[3:])
 
-    status = drain_all(tmp_path / "log", tmp_path / "lake").status
+    status = drain_all(tmp_path / "log", tmp_path / "lake", decoders=after).status
 
     assert killed == -signal.SIGKILL
     assert rows_of(tmp_path / "lake")["frames"].total() == 4
@@ -356,7 +378,7 @@ def test_a_lake_that_fails_is_tried_again_and_the_log_kept(
 ) -> None:
     fill(tmp_path / "log", bodies_of([carried_frame()]))
     failing = [True]
-    commit = Lake.commit
+    add = Lake.add
 
     def flaky(self: Lake, *arguments: Any, **named: Any) -> None:
         if failing.pop():
@@ -364,10 +386,10 @@ def test_a_lake_that_fails_is_tried_again_and_the_log_kept(
             msg = "no space left"
             raise LakeError(msg)
         stop.set()
-        commit(self, *arguments, **named)
+        add(self, *arguments, **named)
 
     stop = threading.Event()
-    monkeypatch.setattr(Lake, "commit", flaky)
+    monkeypatch.setattr(Lake, "add", flaky)
     monkeypatch.setattr(sys.modules[drain_function.__module__], "RETRY_S", (0.01,))
     seen: list[DrainStatus] = []
 
