@@ -30,7 +30,7 @@ def otlp_library() -> NativeLibrary:
     if library.handle is not None:
         for name in ("exray_otlp_places", "exray_otlp_texts"):
             library.handle[name].restype = ctypes.c_int64
-        # With types the call makes an address and a size of plain numbers.
+        # With types a call makes an address and a size of plain numbers.
         library.handle.exray_otlp_check.argtypes = [
             ctypes.c_void_p,
             ctypes.c_int64,
@@ -38,6 +38,15 @@ def otlp_library() -> NativeLibrary:
             ctypes.c_void_p,
             ctypes.c_void_p,
             ctypes.c_void_p,
+        ]
+        library.handle.exray_otlp_places.argtypes = [
+            ctypes.c_char_p,
+            ctypes.c_int64,
+            ctypes.c_int64,
+            ctypes.c_int64,
+            ctypes.c_void_p,
+            ctypes.c_void_p,
+            ctypes.POINTER(ctypes.c_int64),
         ]
         for name in ("exray_otlp_spans", "exray_otlp_floats", "exray_otlp_hex_ids"):
             library.handle[name].restype = None

@@ -22,7 +22,7 @@ def table_from_columns(name: str, columns: "Mapping[str, Array]") -> "pa.Table":
 
     Args:
         name: A table of the schema.
-        columns: At least one of its columns, each as long as the others.
+        columns: At least one of its columns, each as long as the others; a dictionary stays one.
     """
     rows = len(next(iter(columns.values())))
     arrays = [
@@ -31,7 +31,12 @@ def table_from_columns(name: str, columns: "Mapping[str, Array]") -> "pa.Table":
         else _arrow().nulls(rows, arrow_type(column.type))
         for column in TABLES[name].columns
     ]
-    table: pa.Table = _arrow().Table.from_arrays(arrays, schema=arrow_schema(name))
+    schema: Any = arrow_schema(name)
+    fields = [
+        field.with_type(array.type) if isinstance(array.type, _arrow().DictionaryType) else field
+        for field, array in zip(schema, arrays, strict=True)
+    ]
+    table: pa.Table = _arrow().Table.from_arrays(arrays, schema=_arrow().schema(fields))
     return table
 
 
@@ -94,7 +99,7 @@ def lists(values: NDArray[np.float32], sizes: NDArray[np.int64]) -> "Array":
         sizes: Elements of each row, shape (rows,).
     """
     taken = np.less(np.arange(int(values.shape[1])), sizes[:, None])
-    return _lists(values[taken], sizes)
+    return split_lists(values[taken], sizes)
 
 
 def sparse_lists(values: Mapping[int, NDArray[np.float32]], rows: int, size: int) -> "Array":
@@ -110,11 +115,11 @@ def sparse_lists(values: Mapping[int, NDArray[np.float32]], rows: int, size: int
     packed = np.empty((len(values), size), np.float32)
     for position, value in enumerate(values.values()):
         packed[position] = value
-    return _lists(packed.reshape(-1), sizes)
+    return split_lists(packed.reshape(-1), sizes)
 
 
-def _lists(elements: NDArray[np.float32], sizes: NDArray[np.int64]) -> "Array":
-    """Return lists of these sizes, one behind the other; of size zero is NULL."""
+def split_lists(elements: NDArray[Any], sizes: NDArray[np.int64]) -> "Array":
+    """Return lists of these sizes, which stand one behind the other; of size zero is NULL."""
     pa = _arrow()
     offsets = np.zeros(len(sizes) + 1, np.int32)
     np.cumsum(sizes, out=offsets[1:])

@@ -98,7 +98,7 @@ def _partitions(table: Table, rows: "pa.Table") -> "Iterator[tuple[dict[str, str
     import pyarrow.compute as pc
 
     keys = list(table.partition)
-    ordered = rows.select([column.name for column in table.columns])
+    ordered = rows.select([column.name for column in table.columns]).unify_dictionaries()
     if not keys:
         yield {}, ordered
         return

@@ -11,9 +11,9 @@ that these checks have not seen.
 import re
 from collections.abc import Mapping
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from exray.schema.arrow import arrow_schema
+from exray.schema.arrow import arrow_schema, is_as_good_as
 from exray.schema.columns import Table
 from exray.schema.errors import LakeError
 from exray.schema.tables import TABLES
@@ -54,6 +54,7 @@ def check_set(tables: "Mapping[str, pa.Table]") -> None:
             msg = f"there is no table {name!r}; tables: {', '.join(sorted(TABLES))}"
             raise LakeError(msg)
         _check_columns(rows, name)
+        _check_dictionaries(rows, TABLES[name])
         _check_nulls(rows, TABLES[name])
         _check_partition(rows, TABLES[name])
 
@@ -71,12 +72,25 @@ def _check_columns(rows: "pa.Table", name: str) -> None:
         raise LakeError(msg)
     for column, wanted in zip(expected.names, expected.types, strict=True):
         found = rows.column(column).type
-        if found != wanted:
+        if not is_as_good_as(found, wanted):
             msg = (
                 f"column {column!r} of table {name!r} has type {found}, expected {wanted}; "
                 f"cast the rows to exray.schema.arrow.arrow_schema({name!r})."
             )
             raise LakeError(msg)
+
+
+def _check_dictionaries(rows: "pa.Table", table: Table) -> None:
+    """Check that NULL is said by a row, not by a dictionary: there nobody counts it."""
+    for name, column in zip(rows.column_names, rows.columns, strict=True):
+        for chunk in column.chunks:
+            dictionary: Any = getattr(chunk, "dictionary", None)
+            if dictionary is not None and dictionary.null_count:
+                msg = (
+                    f"column {name!r} of table {table.name!r} has NULL in its dictionary; expected "
+                    "a NULL index where there is no value. Encode it with dictionary_encode()."
+                )
+                raise LakeError(msg)
 
 
 def _check_nulls(rows: "pa.Table", table: Table) -> None:

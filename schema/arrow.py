@@ -35,6 +35,18 @@ def arrow_schema(table_name: str) -> "pa.Schema":
     return pa.schema([pa.field(column.name, arrow_type(column.type)) for column in columns])
 
 
+def is_as_good_as(found: "pa.DataType", wanted: "pa.DataType") -> bool:
+    """Tell whether values of type *found* are stored as those of type *wanted*.
+
+    A dictionary of them is: who has few distinct texts need not spell out each row's.
+    """
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(found):
+        found = found.value_type
+    return found == wanted
+
+
 def arrow_type(column_type: ColumnType) -> "pa.DataType":
     """Return the Arrow type of a column's type; needs pyarrow."""
     import pyarrow as pa

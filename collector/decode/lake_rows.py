@@ -15,6 +15,7 @@ from exray.exporters.arrays import columns_from_rows, numbers, table_from_column
 from exray.exporters.span_content import INFERENCE, UNMEASURED
 
 from .known import FOREIGN, OWN_FRAME, OWN_LAYER, OWN_OTHER, OWN_TENSOR
+from .lists import taken_lists
 from .origin import Origin
 from .span_table import arrow
 
@@ -36,12 +37,14 @@ def tables_from_spans(table: "pa.Table", origins: Sequence[Origin]) -> "dict[str
     """
     spans = _Spans(table, origins)
     kinds = spans.kinds
-    has_tensor = ~_nulls(table, "tensor_role")
+    has_tensor, is_layer = ~_nulls(table, "tensor_role"), kinds == OWN_LAYER
+    other = (kinds == OWN_OTHER) | (kinds == FOREIGN)
+    order = spans.in_order("tensors", has_tensor | is_layer)  # which is that of layers too
     return {
-        "tensors": spans.rows("tensors", has_tensor),
-        "layer_spans": spans.rows("layer_spans", kinds == OWN_LAYER),
-        "spans": spans.rows("spans", (kinds == OWN_OTHER) | (kinds == FOREIGN)),
-        "frames": spans.rows("frames", kinds == OWN_FRAME),
+        "tensors": spans.rows("tensors", order[has_tensor[order]]),
+        "layer_spans": spans.rows("layer_spans", order[is_layer[order]]),
+        "spans": spans.rows("spans", spans.in_order("spans", other)),
+        "frames": spans.rows("frames", spans.in_order("frames", kinds == OWN_FRAME)),
     }
 
 
@@ -51,12 +54,10 @@ class _Spans:
     def __init__(self, table: "pa.Table", origins: Sequence[Origin]) -> None:
         self._table: Any = table  # in chunks: to combine them would copy every sketch
         self.kinds: NDArray[np.int8] = _numpy(table, "span_kind")
-        self._traces = _octets(table, "trace_id", 16)
-        self._ids = _octets(table, "span_id", 8)
-        self._parents = _octets(table, "parent_span_id", 8)
-        self._frames = np.where(
-            (self.kinds == OWN_FRAME)[:, None], self._ids, _octets(table, "frame_id", 8)
-        )
+        self._traces = _words(table, "trace_id").reshape(-1, 2)
+        self._ids = _words(table, "span_id")
+        self._parents = _words(table, "parent_span_id")
+        self._frames = np.where(self.kinds == OWN_FRAME, self._ids, _words(table, "frame_id"))
         self._durations = self._measured()
         self._identity = _identity(origins)
         """A row for each of *origins*."""
@@ -71,24 +72,7 @@ class _Spans:
             **self._times_of_frames(),
         }
 
-    def rows(self, name: str, chosen: NDArray[np.bool_]) -> "pa.Table":
-        """Return the chosen spans as rows of a table of the lake."""
-        from exray.schema.arrow import arrow_schema
-
-        if not chosen.any():
-            return arrow_schema(name).empty_table()
-        fields = arrow_schema(name).names
-        index = self._stored_order(name, numbers(np.flatnonzero(chosen)))
-        origin = self._origin.take(index)
-        made = {
-            **{f: self._columns[f].take(index) for f in fields if f in self._columns},
-            **{f: self._identity[f].take(origin) for f in fields if f in self._identity},
-        }
-        read = [f for f in self._table.column_names if f in fields and f not in made]
-        table = self._table.select(read).take(index)
-        return table_from_columns(name, made | dict(zip(read, table.columns, strict=True)))
-
-    def _stored_order(self, name: str, chosen: "Array") -> "Array":
+    def in_order(self, name: str, chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Return the chosen spans in the order in which a table stores them.
 
         The lake would put them into it: to take them once, in this order, spares a copy.
@@ -96,12 +80,34 @@ class _Spans:
         from exray.lake.parquet import sorted_order
         from exray.schema.tables import TABLES
 
-        table = TABLES[name]
-        origin = self._origin.take(chosen)
-        keys = {key: self._sort_key(key, chosen, origin) for key in table.sort}
+        rows = np.flatnonzero(chosen)
+        if not len(rows):
+            return rows
+        table, index = TABLES[name], numbers(rows)
+        origin = self._origin.take(index)
+        keys = {key: self._sort_key(key, index, origin) for key in table.sort}
         order = sorted_order(arrow().table(keys), table)
-        ordered: Array = chosen if order is None else chosen.take(order)
-        return ordered
+        return rows if order is None else rows[order.to_numpy()]
+
+    def rows(self, name: str, chosen: NDArray[np.int64]) -> "pa.Table":
+        """Return the chosen spans as rows of a table of the lake."""
+        from exray.schema.arrow import arrow_schema
+
+        if not len(chosen):
+            return arrow_schema(name).empty_table()
+        fields = arrow_schema(name).names
+        index = numbers(chosen)
+        origin = self._origin.take(index)
+        made = {
+            **{f: self._columns[f].take(index) for f in fields if f in self._columns},
+            **{f: self._identity[f].take(origin) for f in fields if f in self._identity},
+        }
+        read = [f for f in self._table.column_names if f in fields and f not in made]
+        lists = [f for f in read if isinstance(self._table.field(f).type, arrow().ListType)]
+        rest = self._table.select([f for f in read if f not in lists]).take(index)
+        made |= dict(zip(rest.column_names, rest.columns, strict=True))
+        made |= {f: taken_lists(self._table.column(f), chosen) for f in lists}
+        return table_from_columns(name, made)
 
     def _sort_key(self, name: str, chosen: "Array", origin: "Array") -> Any:
         if name in self._identity:
@@ -134,18 +140,32 @@ class _Spans:
         indices = np.full(len(self.kinds), _NONE, np.int32)
         inferences = self._inferences()
         indices[inferences] = self._positions(inferences)
-        for kind in (OWN_LAYER, OWN_TENSOR):
-            below = np.flatnonzero(self.kinds == kind)
-            above = np.flatnonzero(indices != _NONE)
-            found = _index_in(self._keys(self._parents, below), self._keys(self._ids, above))
+        layers, tensors = (np.flatnonzero(self.kinds == kind) for kind in (OWN_LAYER, OWN_TENSOR))
+        for below, above in ((layers, inferences), (tensors, inferences), (tensors, layers)):
+            lost = below[indices[below] == _NONE]
+            found = self._parents_among(lost, above)
             known = found >= 0
-            indices[below[known]] = indices[above[found[known]]]
+            indices[lost[known]] = indices[above[found[known]]]
         return numbers(indices, indices == _NONE)
+
+    def _parents_among(
+        self, spans: NDArray[np.int64], above: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """Return where in *above* the parent of each of *spans* stands, -1 where it does not.
+
+        Layers follow one another, so only the first of those with one parent is looked up.
+        """
+        parents, traces = self._parents[spans], self._traces[spans]
+        is_first = np.ones(len(spans), np.bool_)
+        is_first[1:] = (parents[1:] != parents[:-1]) | (traces[1:] != traces[:-1]).any(axis=1)
+        firsts = self._keys(self._parents, spans[is_first])
+        found = _index_in(firsts, self._keys(self._ids, above))
+        return found.take(np.cumsum(is_first) - 1)
 
     def _inferences(self) -> NDArray[np.int64]:
         """Return which spans are executions of models directly below a frame."""
         named = _truth(arrow().compute.equal(self._table.column("name"), INFERENCE))
-        within = (self._parents == self._frames).all(axis=1)
+        within = self._parents == self._frames
         return np.flatnonzero((self.kinds == OWN_OTHER) & named & within)
 
     def _positions(self, inferences: NDArray[np.int64]) -> NDArray[np.int32]:
@@ -167,7 +187,7 @@ class _Spans:
             name: np.zeros(len(self.kinds), np.int64) for name in ("stage_ns", "model_ns")
         }
         inferences = self._inferences()
-        within = (self._parents == self._frames).all(axis=1) & (self.kinds == OWN_OTHER)
+        within = (self._parents == self._frames) & (self.kinds == OWN_OTHER)
         within[inferences] = False
         for name, parts in (("stage_ns", np.flatnonzero(within)), ("model_ns", inferences)):
             above = _index_in(self._keys(self._parents, parts), self._keys(self._ids, frames))
@@ -176,10 +196,10 @@ class _Spans:
             np.add.at(found[name], frames[above[known]], spent)
         return {name: numbers(values) for name, values in found.items()}
 
-    def _keys(self, ids: NDArray[np.uint8], rows: NDArray[np.int64]) -> "Array":
+    def _keys(self, ids: NDArray[np.uint64], rows: NDArray[np.int64]) -> "Array":
         """Return trace and span id together, of some spans."""
         pa = arrow()
-        both = np.ascontiguousarray(np.concatenate([self._traces[rows], ids[rows]], axis=1))
+        both = np.column_stack([self._traces[rows], ids[rows]])
         array: Array = pa.Array.from_buffers(
             pa.binary(24), len(rows), [None, pa.py_buffer(both.tobytes())]
         )
@@ -187,16 +207,21 @@ class _Spans:
 
 
 def dates(times_ns: NDArray[np.int64]) -> "Array":
-    """Return the UTC date of each time since 1970."""
+    """Return the UTC date of each time since 1970, as a dictionary."""
     days = times_ns // (86_400 * 10**9)
     distinct, index = np.unique(days, return_inverse=True)
     texts: list[str] = distinct.astype("datetime64[D]").astype(str).tolist()
-    array: Array = arrow().array(texts, "string").take(numbers(index))
+    array: Array = arrow().DictionaryArray.from_arrays(
+        numbers(index.astype(np.int32)), arrow().array(texts, "string")
+    )
     return array
 
 
 def _identity(origins: Sequence[Origin]) -> "dict[str, Array]":
-    """Return the columns that a resource decides, a row for each of *origins*."""
+    """Return the columns that a resource decides, a row for each of *origins*.
+
+    Texts stand in dictionaries: nothing behind here looks at them row by row.
+    """
     rows = [
         {
             "run_id": origin.run.run_id,
@@ -210,15 +235,21 @@ def _identity(origins: Sequence[Origin]) -> "dict[str, Array]":
     ]
     if not rows:
         return {}
-    return {**columns_from_rows("spans", rows), **columns_from_rows("frames", rows)}
+    columns: dict[str, Any] = {
+        **columns_from_rows("spans", rows),
+        **columns_from_rows("frames", rows),
+    }
+    is_text = arrow().types.is_string
+    return {f: c.dictionary_encode() if is_text(c.type) else c for f, c in columns.items()}
 
 
 def _versions(sketches: Any) -> "Array":
     from exray.exporters.blocks import SKETCH_VERSION
 
     pa = arrow()
-    array: Array = pa.compute.if_else(
-        sketches.is_valid(), pa.scalar(SKETCH_VERSION), pa.scalar(None, "string")
+    array: Array = pa.DictionaryArray.from_arrays(
+        pa.array(np.zeros(len(sketches), np.int32), mask=_truth(sketches.is_null())),
+        pa.array([SKETCH_VERSION], "string"),
     )
     return array
 
@@ -238,23 +269,23 @@ def _truth(values: Any) -> NDArray[np.bool_]:
     return truth
 
 
-def _octets(table: Any, name: str, size: int) -> NDArray[np.uint8]:
-    """Return ids as bytes, zeros where NULL, shape (rows, size)."""
+def _words(table: Any, name: str) -> NDArray[np.uint64]:
+    """Return ids as the words that they have in memory, zeros where NULL."""
     pa = arrow()
     column = table.column(name).combine_chunks()
+    size = column.type.byte_width
     if column.null_count:
         column = column.fill_null(pa.scalar(bytes(size), pa.binary(size)))
-    if isinstance(column, pa.ChunkedArray):
-        column = column.combine_chunks()
-    data = np.frombuffer(column.buffers()[1], np.uint8) if len(column) else np.empty(0, np.uint8)
-    return data[size * column.offset :][: size * len(column)].reshape(-1, size)
+    begin, end = size * column.offset, size * (column.offset + len(column))
+    data = column.buffers()[1] if len(column) else b""
+    return np.frombuffer(data, np.uint8)[begin:end].view(np.uint64)
 
 
-def _ids(octets: NDArray[np.uint8], null: NDArray[np.bool_]) -> "Array":
+def _ids(words: NDArray[np.uint64], null: NDArray[np.bool_]) -> "Array":
     pa = arrow()
     valid = pa.py_buffer(np.packbits(~null, bitorder="little").tobytes())
-    data = pa.py_buffer(np.ascontiguousarray(octets).tobytes())
-    array: Array = pa.Array.from_buffers(pa.binary(8), len(octets), [valid, data])
+    data = pa.py_buffer(words.tobytes())
+    array: Array = pa.Array.from_buffers(pa.binary(8), len(words), [valid, data])
     return array
 
 

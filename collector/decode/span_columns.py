@@ -10,6 +10,7 @@ from exray.exporters.span_content import FRAME, OWN_SCOPE, TENSOR
 
 from .gather import sketches_at, span_ids_at, texts_at
 from .known import FOREIGN, kinds_of
+from .lists import ListsBySize
 from .lockstep import Column, Flags, SpanReader
 from .octets import Octets, Places
 from .packed_texts import (
@@ -150,7 +151,7 @@ def _frame_ids(column: Column, octets: Octets, odd: Flags) -> "Array":
 def _sketches(column: Column, octets: Octets, odd: Flags) -> "dict[str, Array]":
     """Return the columns of sketches, the wide ones and their folds."""
     count = len(odd)
-    narrow, wide = _ListsBySize(count), _ListsBySize(count)
+    narrow, wide = ListsBySize(count), ListsBySize(count)
     all_rows = column.rows
     sizes = column.sizes[all_rows]
     for size in np.unique(sizes).tolist():
@@ -167,47 +168,6 @@ def _sketches(column: Column, octets: Octets, odd: Flags) -> "dict[str, Array]":
             values = folded(values)
         narrow.put(rows, values)
     return {"sketch": narrow.array(), "sketch_256": wide.array()}
-
-
-class _ListsBySize:
-    """Lists of float32 of which many have one size."""
-
-    def __init__(self, count: int) -> None:
-        self._sizes = np.zeros(count, np.int64)
-        self._parts: list[tuple[Places, NDArray[np.float32]]] = []
-
-    def put(self, rows: Places, values: NDArray[np.float32]) -> None:
-        """Add lists of one size."""
-        self._sizes[rows] = values.shape[1]
-        self._parts.append((rows, values))
-
-    def array(self) -> "Array":
-        """Return the lists, NULL where none was put."""
-        pa = arrow()
-        offsets = np.zeros(len(self._sizes) + 1, np.int32)
-        np.cumsum(self._sizes, out=offsets[1:])
-        array: Array = pa.ListArray.from_arrays(
-            pa.array(offsets), pa.array(self._elements(offsets)), mask=pa.array(self._sizes == 0)
-        )
-        return array
-
-    def _elements(self, offsets: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Return the numbers of all lists, one behind the other."""
-        if len({values.shape[1] for _, values in self._parts}) == 1:
-            lists = np.flatnonzero(self._sizes)
-            if len(self._parts) == 1:  # all of one size, and in ascending order of rows
-                return self._parts[0][1].reshape(-1)
-            position = np.empty(len(self._sizes), np.int64)
-            position[lists] = np.arange(len(lists))
-            whole = np.empty((len(lists), self._parts[0][1].shape[1]), np.float32)
-            for rows, values in self._parts:
-                whole[position[rows]] = values
-            return whole.reshape(-1)
-        elements = np.empty(int(offsets[-1]), np.float32)
-        for rows, values in self._parts:
-            first: Places = offsets[rows].astype(np.int64)
-            elements[first[:, None] + np.arange(int(values.shape[1]))] = values
-        return elements
 
 
 _NUMBER_LISTS: dict[str, Any] = {

@@ -145,13 +145,12 @@ class TraceDecoder:
         """
         groups = self._groups(found, single, poison)
         owned = np.array([group.is_own for group in groups], np.bool_)
-        of_span = np.array(found.groups, np.int64)
-        begins, ends = np.array(found.begins, np.int64), np.array(found.ends, np.int64)
+        of_span, begins, ends = found.group_of_span, found.begins, found.ends
         origins = np.array([group.origin for group in groups], np.int32)
-        records = np.array([group.record for group in found.group_list], np.int64)
+        records = np.array([group.record for group in found.groups], np.int64)
         received = np.array([body.received_ns for body in bodies], np.int64)
         octets = Octets(list(laid_out.values()))
-        own = np.flatnonzero(owned[of_span]) if len(of_span) else np.empty(0, np.int64)
+        own = np.flatnonzero(owned[of_span])
         own_groups = of_span[own]
         table, odd = table_from_spans(
             read_spans(octets, begins[own], ends[own]),
@@ -180,14 +179,14 @@ class TraceDecoder:
     ) -> "list[tuple[int, list[tuple[Span, int]]]]":
         """Parse some spans one by one; return them by request."""
         parsed: dict[int, list[tuple[Span, int]]] = {}
-        numbers: list[int] = chosen.tolist()
-        for number in numbers:
-            group = found.groups[number]
-            record = found.group_list[group].record
+        places = np.stack([found.begins, found.ends, found.group_of_span], axis=1)[chosen]
+        each: list[list[int]] = places.tolist()
+        for begin, end, group in each:
+            record = found.groups[group].record
             if record in poison:
                 continue
             try:
-                span = Span.FromString(octets.data[found.begins[number] : found.ends[number]])
+                span = Span.FromString(octets.data[begin:end])
             except DecodeError as error:
                 poison[record] = str(error)
             else:
@@ -195,16 +194,19 @@ class TraceDecoder:
         return list(parsed.items())
 
     def _groups(self, found: Boundaries, single: _Rows, poison: dict[int, str]) -> "list[_Group]":
-        """Read resources and scopes."""
+        """Read resources and scopes, equal ones once."""
         groups: list[_Group] = []
         numbers: dict[bytes, int] = {}
-        for group in found.group_list:
+        scopes: dict[bytes, InstrumentationScope] = {}
+        for group in found.groups:
             try:
                 if group.resource not in numbers:
                     origin = self._origins.of_bytes(group.resource)
                     numbers[group.resource] = single.number_of(origin)
                 number = numbers[group.resource]
-                scope = InstrumentationScope.FromString(group.scope)
+                if group.scope not in scopes:
+                    scopes[group.scope] = InstrumentationScope.FromString(group.scope)
+                scope = scopes[group.scope]
             except DecodeError as error:
                 poison[group.record] = str(error)
                 groups.append(_Group(0, InstrumentationScope(), False))

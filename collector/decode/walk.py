@@ -6,15 +6,22 @@ left to protobuf's own parser.
 """
 
 import ctypes
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from exray.collector.native_library import otlp_library
 
+from .octets import Places
+
 _RESOURCE_SPANS = 1 << 3 | 2
 _RESOURCE, _SCOPE_SPANS, _SCHEMA_URL = 1 << 3 | 2, 2 << 3 | 2, 3 << 3 | 2
 _SCOPE, _SPAN = 1 << 3 | 2, 2 << 3 | 2
+
+_MOST_PLACES = 4096
+"""Spans that the native library looks for at a time."""
+
+_FIRST_ROOM = 4 * _MOST_PLACES
 
 
 class UnusualError(Exception):
@@ -36,21 +43,51 @@ class Group:
     scope: bytes
 
 
-@dataclass(slots=True)
 class Boundaries:
-    """Where the spans of some requests are.
+    """Where the spans of some requests are."""
 
-    Args:
-        begins: First byte of each span.
-        ends: Byte behind it.
-        groups: Number of the group of each.
-        group_list: The groups.
-    """
+    def __init__(self) -> None:
+        self.groups: list[Group] = []
+        self.sizes: list[int] = []
+        """Spans of each group; they follow one another."""
+        self._count = 0
+        self._begins, self._ends = np.empty((2, _FIRST_ROOM), np.int64)
 
-    begins: list[int] = field(default_factory=list[int])
-    ends: list[int] = field(default_factory=list[int])
-    groups: list[int] = field(default_factory=list[int])
-    group_list: list[Group] = field(default_factory=list[Group])
+    @property
+    def begins(self) -> Places:
+        """First byte of each span."""
+        return self._begins[: self._count]
+
+    @property
+    def ends(self) -> Places:
+        """Byte behind each."""
+        return self._ends[: self._count]
+
+    @property
+    def group_of_span(self) -> Places:
+        """Number of the group of each."""
+        return np.repeat(np.arange(len(self.sizes)), np.array(self.sizes, np.int64))
+
+    def keep(self, groups: int) -> None:
+        """Forget all groups but the first, and their spans."""
+        self._count -= sum(self.sizes[groups:])
+        del self.groups[groups:], self.sizes[groups:]
+
+    def room(self, most: int) -> tuple[Places, Places]:
+        """Return arrays to write so many more begins and ends to; `add` takes them up."""
+        if self._count + most > len(self._begins):
+            more = np.empty(len(self._begins) + most, np.int64)
+            self._begins = np.concatenate([self._begins, more])
+            self._ends = np.concatenate([self._ends, more])
+        return self._begins[self._count :], self._ends[self._count :]
+
+    def add(self, spans: int, base: int) -> None:
+        """Take up what was written to `room`, of the last group, of a request at *base*."""
+        written = slice(self._count, self._count + spans)
+        self._begins[written] += base
+        self._ends[written] += base
+        self._count += spans
+        self.sizes[-1] += spans
 
 
 def walk_request(body: bytes, base: int, record: int, found: Boundaries) -> None:
@@ -65,21 +102,20 @@ def walk_request(body: bytes, base: int, record: int, found: Boundaries) -> None
     Raises:
         UnusualError: It is cut short, or laid out unusually.
     """
-    inner = Boundaries(group_list=[])
-    first_group = len(found.group_list)
-    at, size = 0, len(body)
-    while at < size:
-        at, end = _message(body, at, size, _RESOURCE_SPANS)
-        _walk_resource(body, at, end, base, record, first_group, inner)
-        at = end
-    found.begins += inner.begins
-    found.ends += inner.ends
-    found.groups += inner.groups
-    found.group_list += inner.group_list
+    before = len(found.groups)
+    try:
+        at, size = 0, len(body)
+        while at < size:
+            at, end = _message(body, at, size, _RESOURCE_SPANS)
+            _walk_resource(body, at, end, base, record, found)
+            at = end
+    except UnusualError:
+        found.keep(before)
+        raise
 
 
 def _walk_resource(
-    body: bytes, at: int, end: int, base: int, record: int, first_group: int, found: Boundaries
+    body: bytes, at: int, end: int, base: int, record: int, found: Boundaries
 ) -> None:
     resource = b""
     if at < end and body[at] == _RESOURCE:
@@ -91,18 +127,12 @@ def _walk_resource(
         if at < stop and body[at] == _SCOPE:
             begin, at = _message(body, at, stop, _SCOPE)
             scope = body[begin:at]
-        number = first_group + len(found.group_list)
-        found.group_list.append(Group(record, resource, scope))
-        before = len(found.begins)
+        found.groups.append(Group(record, resource, scope))
+        found.sizes.append(0)
         at = _walk_spans(body, at, stop, base, found)
-        found.groups += [number] * (len(found.begins) - before)
         at = _skip_schema_url(body, at, stop)
     if _skip_schema_url(body, at, end) != end:
         raise UnusualError
-
-
-_MOST_PLACES = 4096
-"""Spans that the native library looks for at a time."""
 
 
 def _walk_spans(body: bytes, at: int, stop: int, base: int, found: Boundaries) -> int:
@@ -110,28 +140,21 @@ def _walk_spans(body: bytes, at: int, stop: int, base: int, found: Boundaries) -
     library = otlp_library().handle
     if library is None:
         return _walk_each(body, at, stop, base, found)
-    begins, ends = np.empty(_MOST_PLACES, np.int64), np.empty(_MOST_PLACES, np.int64)
     count = ctypes.c_int64(_MOST_PLACES)
     while count.value == _MOST_PLACES:
+        begins, ends = found.room(_MOST_PLACES)
         at = library.exray_otlp_places(
-            ctypes.c_char_p(body),
-            ctypes.c_int64(at),
-            ctypes.c_int64(stop),
-            ctypes.c_int64(_MOST_PLACES),
-            ctypes.c_void_p(begins.ctypes.data),
-            ctypes.c_void_p(ends.ctypes.data),
-            ctypes.byref(count),
+            body, at, stop, _MOST_PLACES, begins.ctypes.data, ends.ctypes.data, count
         )
         if at < 0:
             raise UnusualError
-        found.begins += (begins[: count.value] + base).tolist()
-        found.ends += (ends[: count.value] + base).tolist()
+        found.add(count.value, base)
     return at
 
 
 def _walk_each(body: bytes, at: int, stop: int, base: int, found: Boundaries) -> int:
     """Do the same in Python: the hot loop of the walk."""
-    begins, ends = found.begins, found.ends
+    begins, ends = list[int](), list[int]()
     last = stop - 1
     while at < last and body[at] == _SPAN:
         size = body[at + 1]
@@ -148,11 +171,14 @@ def _walk_each(body: bytes, at: int, stop: int, base: int, found: Boundaries) ->
                 if byte < 0x80:
                     break
                 shift += 7
-        begins.append(base + at)
+        begins.append(at)
         at += size
         if at > stop:
             raise UnusualError
-        ends.append(base + at)
+        ends.append(at)
+    into_begins, into_ends = found.room(len(begins))
+    into_begins[: len(begins)], into_ends[: len(ends)] = begins, ends
+    found.add(len(begins), base)
     return at
 
 

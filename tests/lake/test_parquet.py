@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from exray.lake.parquet import ROW_GROUP_ROWS, encode_parquet, row_count
+from exray.lake.parquet import ROW_GROUP_ROWS, encode_parquet, row_count, sorted_order
 from exray.schema.tables import TABLES
 
 from .builders import make_table
@@ -64,6 +64,36 @@ def test_rows_are_sorted_by_build_model_layer_and_input() -> None:
         ("1", None, 5),
         ("2", 0, 0),
     ]
+
+
+def test_rows_of_dictionaries_are_sorted_by_what_they_stand_for() -> None:
+    texts = pa.DictionaryArray.from_arrays(
+        pa.array([2, None, 0, 1], pa.int32()), pa.array(["c", "b", "a"])
+    )
+    table = TABLES["tensors"]
+    rows = make_table("tensors", 4).drop_columns(list(table.partition))
+    place = rows.column_names.index("model_name")
+    content = encode_parquet(rows.set_column(place, "model_name", texts), table)
+    file = pq.ParquetFile(pa.BufferReader(content))
+    assert file.read(["model_name"]).to_pydict() == {"model_name": ["a", "b", "c", None]}
+    assert file.schema_arrow.field("model_name").type == pa.string()
+
+
+def test_sorted_rows_need_no_order() -> None:
+    table = TABLES["tensors"]
+    rows = make_table("tensors", 3, layer_index=pa.array([1, 1, None], pa.int32()))
+    assert sorted_order(rows, table) is None
+    order = sorted_order(rows.take(pa.array([1, 2, 0])), table)
+    assert order is not None
+    assert order.to_pylist() == [0, 2, 1]
+
+
+def test_readers_learn_the_bounds_of_what_they_look_for() -> None:
+    group = encoded("tensors").metadata.row_group(0)
+    columns = [group.column(i) for i in range(group.num_columns)]
+    bounded = {column.path_in_schema for column in columns if column.is_stats_set}
+    assert {"run_id", "build", "model_name", "layer_index", "input_key", "start_ns"} <= bounded
+    assert not {"trace_id", "span_id", "sketch.list.element"} & bounded
 
 
 def test_long_files_have_row_groups_of_duckdbs_size() -> None:

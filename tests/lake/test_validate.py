@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from exray.lake import Lake
@@ -105,3 +106,36 @@ def test_columns_in_another_order_are_fine(tmp_path: Path) -> None:
     rows = make_table("frames")
     lake.append({"frames": rows.select(sorted(rows.column_names))})
     assert len(lake.files("frames")) == 1
+
+
+def in_dictionaries(rows: pa.Table) -> pa.Table:
+    """Return *rows* with all texts in dictionaries."""
+    for place, field in enumerate(rows.schema):
+        if field.type == pa.string():
+            column: Any = rows.column(place)
+            rows = rows.set_column(place, field.name, column.dictionary_encode())
+    return rows
+
+
+def test_texts_may_stand_in_dictionaries(tmp_path: Path) -> None:
+    parts = [make_table("frames", 2, role=role, level=role) for role in ("edge", "reference")]
+    lake = Lake.open_or_create(tmp_path)
+    lake.append({"frames": pa.concat_tables([in_dictionaries(part) for part in parts])})
+    found = [pq.ParquetFile(path).read() for path in sorted(lake.files("frames"))]
+    assert found == [part.drop_columns(["role", "dt"]) for part in parts]
+
+
+def test_a_dictionary_of_another_type_is_refused(tmp_path: Path) -> None:
+    rows = make_table("frames")
+    place = rows.schema.get_field_index("level")
+    rows = rows.set_column(place, "level", pa.array([7]).dictionary_encode())
+    refuse(tmp_path, {"frames": rows}, "has type dictionary<values=int64.*expected string")
+
+
+def test_null_in_a_dictionary_is_refused(tmp_path: Path) -> None:
+    texts = pa.DictionaryArray.from_arrays(pa.array([0], pa.int32()), pa.array([None], pa.string()))
+    rows = make_table("frames")
+    rows = rows.set_column(rows.schema.get_field_index("level"), "level", texts)
+    refuse(
+        tmp_path, {"frames": rows}, "column 'level' of table 'frames' has NULL in its dictionary"
+    )
