@@ -6,7 +6,6 @@ its first byte on.
 """
 
 import asyncio
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import httptools
@@ -23,6 +22,10 @@ from .reply import Outcome, Reply
 INPUT_BYTES = 256 << 10
 """Of what the connections of a server are read into, one after the other. A request that came
 whole is not copied from there before it is packed."""
+
+LEAST_BYTES, AHEAD = 64 << 10, 8
+"""Of the memory of a request that is coming, and how many times what has come of it: none has
+two mebibytes for no more than having announced them."""
 
 WAITING_BYTES = 4096
 """Read of a connection whose request is being stored: none but a client that does not wait for
@@ -79,21 +82,46 @@ class _Head:
         return int(size) if size.isdigit() else 0
 
 
-@dataclass(slots=True)
 class _Arriving:
     """A request of which a part is still to come.
 
     Args:
         signal: What it carries.
-        whole: Where it comes to lie.
-        head_bytes: Of its head.
-        filled: Bytes that are there.
+        head: Its head.
+        begin: What has come of it.
     """
 
-    signal: Signal
-    whole: memoryview
-    head_bytes: int
-    filled: int
+    def __init__(self, signal: Signal, head: _Head, begin: memoryview) -> None:
+        self.signal: Signal = signal
+        self.head_bytes = head.size_bytes
+        self.filled = 0
+        """Bytes that are there."""
+        self._size_bytes = head.size_bytes + head.body_bytes
+        self._memory = begin[:0]
+        self._add(begin)
+
+    @property
+    def data(self) -> memoryview:
+        """What is there."""
+        return self._memory[: self.filled]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all is there."""
+        return self.filled == self._size_bytes
+
+    def room(self) -> memoryview:
+        """Return where to read more of it to."""
+        if self.filled == len(self._memory):
+            self._add(self.data)
+        return self._memory[self.filled :]
+
+    def _add(self, begin: memoryview) -> None:
+        """Have memory for more, with what has come at its beginning."""
+        self.filled = len(begin)
+        size_bytes = max(AHEAD * self.filled, LEAST_BYTES)
+        self._memory = _memory(min(size_bytes, self._size_bytes))
+        self._memory[: self.filled] = begin
 
 
 class DirectProtocol(GatheringProtocol, asyncio.BufferedProtocol):
@@ -114,13 +142,13 @@ class DirectProtocol(GatheringProtocol, asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Give up what has come."""
-        self._arrived()
+        self._end_arrival()
         super().connection_lost(exc)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Return where to read to."""
         if self._arriving is not None:
-            return self._arriving.whole[self._arriving.filled :]
+            return self._arriving.room()
         return memoryview(self.input)[: WAITING_BYTES if self._is_storing else None]
 
     def buffer_updated(self, nbytes: int) -> None:
@@ -129,6 +157,7 @@ class DirectProtocol(GatheringProtocol, asyncio.BufferedProtocol):
             self._rest += self.input[:nbytes]
             self.flow.pause_reading()
         elif self._arriving is not None:
+            self._arriving.filled += nbytes
             self._arrive(self._arriving, nbytes)
         else:
             self._read(self.input, nbytes)
@@ -167,10 +196,8 @@ class DirectProtocol(GatheringProtocol, asyncio.BufferedProtocol):
             whole = memoryview(data)[:end]
             self._store(signal, whole, head.size_bytes, bytes(data[end:size]))
             return
-        arriving = _Arriving(signal, _memory(end), head.size_bytes, 0)
-        arriving.whole[:size] = memoryview(data)[:size]
-        self._arriving = arriving
-        self._arrive(arriving, size)
+        self._arriving = _Arriving(signal, head, memoryview(data)[:size])
+        self._arrive(self._arriving, size)
 
     def _usual_head(self, data: Data, size: int) -> _Head | None:
         """Return the head of a request that need not be parsed, None of any other."""
@@ -193,22 +220,23 @@ class DirectProtocol(GatheringProtocol, asyncio.BufferedProtocol):
         return most is not None and len(self.connections) >= most
 
     def _arrive(self, arriving: _Arriving, more_bytes: int) -> None:
-        arriving.filled += more_bytes
         self.total.size_bytes += more_bytes
         self._heard_at_s = self.loop.time()
-        if arriving.filled == len(arriving.whole):
-            self._arrived()
-            self._store(arriving.signal, arriving.whole, arriving.head_bytes, b"")
+        if arriving.is_whole:
+            self._end_arrival()
+            self._store(arriving.signal, arriving.data, arriving.head_bytes, b"")
         elif self.total.size_bytes > http_protocol.GATHERED_BYTES:
-            self._parse(self._arrived())
+            self._parse_arriving(arriving)
 
-    def _arrived(self) -> bytes:
-        """Return what is there of a request of which no more is waited for."""
+    def _end_arrival(self) -> None:
+        """Wait for no more of a request."""
         arriving, self._arriving = self._arriving, None
-        if arriving is None:
-            return b""
-        self.total.size_bytes -= arriving.filled
-        return bytes(arriving.whole[: arriving.filled])
+        if arriving is not None:
+            self.total.size_bytes -= arriving.filled
+
+    def _parse_arriving(self, arriving: _Arriving) -> None:
+        self._end_arrival()
+        self._parse(bytes(arriving.data))
 
     def _parse(self, data: bytes) -> None:
         self._is_parsing = True
@@ -266,7 +294,7 @@ class DirectProtocol(GatheringProtocol, asyncio.BufferedProtocol):
             self._heard_at_s = self.loop.time()  # it is not the client that is waited for
         elif self._arriving is not None and self._pause_s() >= self.body_timeout_s:
             heard_at_s = self._heard_at_s
-            self._parse(self._arrived())
+            self._parse_arriving(self._arriving)
             self._heard_at_s = heard_at_s  # by which the application tells how long it was
         super()._look()
 
