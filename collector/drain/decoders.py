@@ -9,6 +9,7 @@ import numpy as np
 
 from exray.collector.decode import Received
 from exray.lake import Lake
+from exray.schema.errors import LakeError
 
 from .decoder import Decoder, Files, Found
 from .decoder_process import Asked, Beside, Here
@@ -70,8 +71,9 @@ class Decoders:
         parts = shared_out(stretch, self._count)
         self._known_runs = known_runs
         self._busy = [n for n in range(self._count) if parts[n] or n == self._count - 1]
-        asked = [(n, ("decode", parts[n], known_runs)) for n in self._busy]
-        found = [cast("Found", answer) for answer in self._answers(asked)]
+        for n in self._busy:
+            self._all[n].decode(parts[n], known_runs)
+        found = [cast("Found", answer) for answer in self._answers()]
         keys = np.concatenate([part.keys for part in found])
         is_new = recent.find_new(keys)
         self._new = np.split(is_new, np.cumsum([len(part.keys) for part in found])[:-1])
@@ -96,12 +98,10 @@ class Decoders:
         """
         # The name says how the set was shared out, for that decides what is in the file.
         names = [f"{writer}-{n}of{self._count}" if self._count > 1 else writer for n in self._busy]
-        asked = [
-            (n, ("write", is_new, self._known_runs, name, sequence))
-            for n, is_new, name in zip(self._busy, self._new, names, strict=True)
-        ]
+        for n, is_new, name in zip(self._busy, self._new, names, strict=True):
+            self._all[n].write(is_new, self._known_runs, name, sequence)
         files: Files = defaultdict(list)
-        for answer in self._answers(asked):
+        for answer in self._answers():
             for table, written in cast("Files", answer).items():
                 files[table] += written
         return files
@@ -111,13 +111,11 @@ class Decoders:
         for decoder in self._all:
             decoder.close()
 
-    def _answers(self, asked: Sequence[tuple[int, tuple[object, ...]]]) -> list[object]:
-        """Ask each, then wait for all, then raise what one of them raised."""
-        for n, (what, *arguments) in asked:
-            self._all[n].ask(cast("str", what), *arguments)
-        answers = [self._all[n].answer() for n, _ in asked]
+    def _answers(self) -> list[object]:
+        """Wait for all that were asked, then raise what one of them raised."""
+        answers = [self._all[n].answer() for n in self._busy]
         for answer in answers:
-            if isinstance(answer, Exception):
+            if isinstance(answer, LakeError):
                 raise answer
         return answers
 

@@ -113,7 +113,7 @@ class Victim:
         for child in psutil.Process(self.process.pid).children(recursive=True):
             with contextlib.suppress(psutil.Error):
                 words = child.cmdline()
-                if kind in words or any(word.endswith(f".{kind}_process") for word in words):
+                if kind in words or any(word.endswith(f".{kind}_child") for word in words):
                     found.append(child)
         return found
 
