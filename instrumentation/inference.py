@@ -57,7 +57,7 @@ def trace_call(
             leaf = find_leaf(model, execution, turn, entered_ns)
         if leaf is not None and leaf.choice.level == Level.LATENCY:
             timed = execution.timed_calls
-            if timed is not None and timed.holds_for(model.recorder):
+            if timed is not None and timed.takes(model.recorder):
                 return timed.call(call, leaf)
             return call_leaf(model, execution, call, leaf)
     inference = Inference(model, execution, turn, leaf=leaf, entered_ns=entered_ns)

@@ -181,16 +181,21 @@ class LiteRTModel(TracedModel, Execution):
                 "layers' tensors: at level 'summary' its inputs and outputs are summarised, its "
                 "layers are not. Construct it anew after exray.configure().",
             )
-        self.timed_calls = self._timed_of = None
+        self._forget_timed_calls()
         super().rebind(recorder)
 
     # --- recording ---------------------------------------------------------------------
 
     def allocated(self) -> None:
         """Watch what delegates have made of the graph, after an allocation."""
-        self.timed_calls = self._timed_of = None  # found out anew: the inputs may lie elsewhere
+        self._forget_timed_calls()  # found out anew: the inputs may lie elsewhere
         if self._probe is not None:
             self._probe.allocated(self.interpreter)
+
+    def _forget_timed_calls(self) -> None:
+        if self.timed_calls is not None:
+            self.timed_calls.pause()
+        self.timed_calls = self._timed_of = None
 
     def prepare_signature(self) -> None:
         """Watch the graph before a signature's call, which allocates past `allocated`."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-ABI_VERSION = 3
+ABI_VERSION = 4
 """What `exray_abi_version()` must return; see `native/abi.h`."""
 
 LIBRARY_PATH = Path(__file__).with_name("native") / "libexray_probe.so"

@@ -5,7 +5,7 @@ the runtime loads as it loads any external delegate.
 """
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -21,6 +21,8 @@ Rows = NDArray[np.void]
 """A structured array, its dtype one of `probe_rows` or `TENSOR_ROW`."""
 
 NO_TENSORS, NO_EVENTS = np.zeros(0, TENSOR_ROW), np.zeros(0, EVENT_ROW)
+
+_SIZE_BYTES = (CALL_WORDS.names or ()).index("size_bytes")
 
 WANTS_EVENTS = "events"
 """The delegate's option that asks other delegates for the times of their operators."""
@@ -102,10 +104,10 @@ class Probe:
         self._layout_number = -1
         self._layout: Layout | None = None
         self._buffers: tuple[memoryview, memoryview, memoryview] | None = None
-        self._packet = memoryview(b"")
+        self._packets = memoryview(b"")
         words_at: int = self._library.exray_call_words(self._pointer)
         self.call_words = _memory_at(words_at, CALL_WORDS.itemsize).cast("q")
-        """`CALL_WORDS` of the newest call, as integers of 8 bytes."""
+        """`CALL_WORDS`, as integers of 8 bytes."""
 
     def attach(self, interpreter: Any) -> None:
         """Watch the nodes of *interpreter* as they are now.
@@ -165,15 +167,31 @@ class Probe:
         """End a recording that an error cut short, or that never began."""
         self._library.exray_call_drop(self._pointer)
 
-    def call_layout(self, number: int) -> tuple["Layout", memoryview]:
-        """Return the layout of that number and where packets of its calls stand.
+    def reserve_calls(self, most: int) -> tuple["Layout", int]:
+        """Begin anew with `packets`, where no call is going on.
 
-        A packet is a `CALL_ROW`, its operators, and its events.
+        Returns:
+            The layout that they refer to, and for how many calls there is room: up to *most*.
         """
+        count, address, capacity = ctypes.c_int32(most), ctypes.c_void_p(), ctypes.c_int64()
+        number: int = self._library.exray_call_reserve(
+            self._pointer, ctypes.byref(count), ctypes.byref(address), ctypes.byref(capacity)
+        )
         if number != self._layout_number or self._layout is None:
             self._renew_layout(number)
         assert self._layout is not None
-        return self._layout, self._packet
+        self._packets = _memory_at(address.value or 0, capacity.value)
+        return self._layout, count.value
+
+    @property
+    def packets_bytes(self) -> int:
+        """Size of the packets since then."""
+        return self.call_words[_SIZE_BYTES]
+
+    @property
+    def packets(self) -> bytes:
+        """A copy of them, one after the other: a `CALL_ROW`, its operators, and its events."""
+        return self._packets[: self.packets_bytes].tobytes()
 
     def select(self, subgraph: int, node: int, *, selected: bool) -> None:
         """Leave a node's outputs out of what is summarised, or take them in again."""
@@ -184,9 +202,6 @@ class Probe:
     ) -> "tuple[Layout, tuple[memoryview, memoryview, memoryview]]":
         """Read what has changed with the layout of that number."""
         self._layout, self._buffers = self._read_layout(), self._map_buffers()
-        capacity = ctypes.c_int64()
-        packet_at: int = self._library.exray_call_packet(self._pointer, ctypes.byref(capacity))
-        self._packet = _memory_at(packet_at or 0, capacity.value)
         self._layout_number = number
         return self._layout, self._buffers
 
@@ -228,6 +243,17 @@ def _first_rows(memory: memoryview, count: int, dtype: np.dtype[Any]) -> Rows:
     return np.frombuffer(bytearray(memory[: count * dtype.itemsize]), dtype)
 
 
+def split_packets(packets: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield monotonic nanoseconds at which every call began, and its packet."""
+    at = 0
+    while at < len(packets):
+        row = np.frombuffer(packets, CALL_ROW, 1, at)[0]
+        size = CALL_ROW.itemsize + int(row["ops"]) * OP_ROW.itemsize
+        size += int(row["events"]) * EVENT_ROW.itemsize
+        yield int(row["start_ns"]), packets[at : at + size]
+        at += size
+
+
 def recording_from_packet(packet: bytes, layout: Layout) -> Recording:
     """Return the operators' times of a packet."""
     row = np.frombuffer(packet, CALL_ROW, 1)[0]
@@ -267,7 +293,7 @@ def _declared(library: ctypes.CDLL) -> Any:
         ("name", [pointer], number),
         ("drop", [pointer], None),
         ("words", [pointer], pointer),
-        ("packet", [pointer, pointer], pointer),
+        ("reserve", [pointer, pointer, pointer, pointer], ctypes.c_int64),
     )
     for name, arguments, returned in calls:
         function = getattr(library, f"exray_call_{name}")

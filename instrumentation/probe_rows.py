@@ -71,6 +71,7 @@ FRAME_COUNTS = np.dtype(
 
 CALL_ROW = np.dtype(
     [
+        ("start_ns", np.int64),  # monotonic, when its first operator began
         ("input_hash", np.uint64),  # XXH3-64 of the inputs' bytes, one after the other
         ("output_hash", np.int64),  # XXH3-64 of the first output's bytes
         ("own_ns", np.int64),  # time within the call that the probe took for this row
@@ -87,14 +88,15 @@ CALL_ROW = np.dtype(
 
 CALL_WORDS = np.dtype(
     [
-        # Set to `RECORD_CALL`. The probe sets 0 once the call began, then bytes of the packet,
-        # with the layout's number in the upper half.
+        # Set to `RECORD_CALL`. The probe sets 0 once the call began; it stays where that did not,
+        # or comes back where the graph changed while it ran, and there is no packet.
         ("call", np.int64),
-        ("input_hash", np.int64),  # as in the row, like the following
+        ("size_bytes", np.int64),  # of the packets so far
+        ("input_hash", np.int64),  # as in the newest row, like the following
         ("own_ns", np.int64),
     ]
 )
-"""What is said of such a call while it goes on."""
+"""What is said of such calls while they go on."""
 
 RECORD_CALL, RECORD_NAMED_CALL = 1, 2
 """Record the next call; and its inputs need no hash."""

@@ -80,9 +80,9 @@ class Recorder:
         self.sampler = self._new_sampler()
         """Decides which frames are recorded."""
         self._sink = sink
-        self.add_later: Callable[[LaterFrames], None] | None
-        self.add_later = getattr(sink, "add_frames_later", None)
-        """Takes frames whose records are made in the sink's own time; None where it has none."""
+        self.add_later: Callable[[LaterFrames], None]
+        self.add_later = getattr(sink, "add_frames_later", None) or self._add_now
+        """Takes frames whose records are made in the sink's own time, where it has one."""
         self._metrics = RunMetrics(sink)
         self._host = HostSampler(self._metrics, self.clock.now_ns, config.host_period_s)
         self._renew()
@@ -156,6 +156,10 @@ class Recorder:
             self._number(frame)
         self._hand_on(frame)
         self._use([inference.run for inference in frame.inferences] or [frame.run])
+
+    def _add_now(self, frames: LaterFrames) -> None:
+        for frame in frames():
+            self._sink.add_frame(frame)
 
     def _hand_on(self, frame: FrameRecord) -> None:
         self.privacy.apply(frame)

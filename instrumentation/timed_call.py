@@ -28,10 +28,7 @@ TOGETHER_NS = 10**9
 """Longest time over which frames are put together, nanoseconds: it is then noted that their run
 is in use still."""
 
-_CALL, _INPUT_HASH, _OWN_NS = range(len(CALL_WORDS.names or ()))
-
-_SIZE = (1 << 32) - 1
-"""Bits of a call's word that are the size of its packet."""
+_CALL, _SIZE_BYTES, _INPUT_HASH, _OWN_NS = range(len(CALL_WORDS.names or ()))
 
 _BEGINNING, _ENDING = "begin a frame", "record a frame"
 
@@ -53,9 +50,8 @@ class TimedCalls:
         self._words = probe.call_words
         self._numbers = recorder.numbers_of(model.run)
         self._clock_ns = recorder.clock.monotonic_ns
-        self._layout_number, self._packet = 0, memoryview(b"")
         self._frames: TimedFrames | None = None
-        """Takes frames of that layout still, until that time."""
+        """Takes frames still, until that time."""
         self._until_ns = 0
 
     def holds_for(self, recorder: Recorder | None) -> bool:
@@ -65,7 +61,9 @@ class TimedCalls:
 
     def pause(self) -> None:
         """Let the calls that follow stand behind a frame that is recorded otherwise."""
-        self._frames = None
+        frames, self._frames = self._frames, None
+        if frames is not None:
+            frames.close()
 
     def name(self) -> str | None:
         """Return the name that the inputs give a frame; None where only copies could tell."""
@@ -94,15 +92,25 @@ class TimedCalls:
             and not (untraced_threads and is_untraced())
         ):
             return None
-        words, clock_ns = self._words, self._clock_ns
+        words, clock_ns, frames = self._words, self._clock_ns, self._frames
         parent: SpanContext | None = None
         try:
             context = get_current()
             if context:
                 parent = _open_span(context)
+            if (
+                frames is None
+                or len(frames.waiting) >= frames.most
+                or words[_CALL]
+                or clock_ns() >= self._until_ns
+            ):
+                frames = self._renew()
         except Exception as error:
             if not swallow(_BEGINNING, error):
                 raise
+            return None
+        if frames is None:
+            return None
         words[_CALL] = RECORD_CALL
         start_ns = clock_ns()
         try:
@@ -111,24 +119,23 @@ class TimedCalls:
             with guard(_ENDING):
                 self._fail(error, start_ns, None)
             raise
-        end_ns = clock_ns()
-        try:
-            packed, frames = words[_CALL], self._frames
-            if (
-                frames is not None
-                and packed >> 32 == self._layout_number
-                and end_ns < self._until_ns
-            ):
-                packet = self._packet[: packed & _SIZE].tobytes()
-                frames.append((next(self._numbers), start_ns, end_ns, parent, None, 0, packet))
-                if frames.is_closed or len(frames.waiting) >= FRAMES_TOGETHER:
-                    self._move_on(frames)
-            else:
-                self._keep(packed, start_ns, end_ns, parent, None)
-        except Exception as error:
-            if not swallow(_ENDING, error):
-                raise
+        frames.waiting.append((next(self._numbers), start_ns, clock_ns(), parent, None, 0))
+        if not frames.is_waiting:
+            with guard(_ENDING):
+                self._hand_on(frames)
         return (result,)
+
+    def takes(self, recorder: Recorder) -> bool:
+        """Whether it records the next call, as `call`, for *recorder*."""
+        if not self.holds_for(recorder):
+            return False
+        with guard(_BEGINNING):
+            frames = self._frames
+            is_full = frames is None or len(frames.waiting) >= frames.most
+            if is_full or self._words[_CALL] or self._clock_ns() >= self._until_ns:
+                frames = self._renew()
+            return frames is not None
+        return False
 
     def call(self, call: Callable[[], Result], leaf: Leaf) -> Result:
         """Run *call* as a frame that has its name; pass on what it returns or raises."""
@@ -145,58 +152,41 @@ class TimedCalls:
             raise
         end_ns = self._clock_ns()
         with guard(_ENDING):
-            own_ns = self._words[_OWN_NS]
-            self._keep(self._words[_CALL], start_ns, end_ns, parent, leaf)
-            count_leaf(self._recorder, leaf, start_ns, own_ns, end_ns, is_typical=True)
+            recorder, frames = self._recorder, self._frames
+            if frames is not None:
+                number, untraced = next(self._numbers), recorder.sampler.take_untraced()
+                frames.waiting.append((number, start_ns, end_ns, parent, leaf, untraced))
+                if not frames.is_waiting:
+                    self._hand_on(frames)
+            count_leaf(recorder, leaf, start_ns, self._words[_OWN_NS], end_ns, is_typical=True)
         return result
 
-    def _keep(
-        self,
-        packed: int,
-        start_ns: int,
-        end_ns: int,
-        parent: SpanContext | None,
-        leaf: Leaf | None,
-    ) -> None:
-        """Keep what the probe recorded of a call."""
-        recorder = self._recorder
-        if packed <= RECORD_NAMED_CALL:
+    def _renew(self) -> TimedFrames | None:
+        """Return what takes the frames to come; None where the probe does not see them."""
+        self.pause()
+        if self._words[_CALL]:
             self._words[_CALL] = 0
             self._miss()
-            return
-        if not self.holds_for(recorder):
-            return
-        layout, self._packet = self._probe.call_layout(packed >> 32)
-        packet = self._packet[: packed & _SIZE].tobytes()
-        if recorder.add_later is None:
-            timed = (0, start_ns, end_ns, parent, leaf, 0, packet)
-            recorder.close_frame(self._model.record(timed, layout))
-            return
-        number, untraced = next(self._numbers), recorder.sampler.take_untraced()
-        frames = self._frames
-        if frames is None or packed >> 32 != self._layout_number or end_ns >= self._until_ns:
-            frames = TimedFrames(self._model, layout, len(packet))
-            self._layout_number, self._until_ns = packed >> 32, end_ns + TOGETHER_NS
-        frames.append((number, start_ns, end_ns, parent, leaf, untraced, packet))
-        if frames is not self._frames:
-            self._hand_on(frames)
-        elif frames.is_closed or len(frames.waiting) >= FRAMES_TOGETHER:
-            self._move_on(frames)
+            return None
+        layout, most = self._probe.reserve_calls(FRAMES_TOGETHER)
+        if not most:
+            return None
+        self._until_ns = self._clock_ns() + TOGETHER_NS
+        self._frames = TimedFrames(self._model, self._probe, layout, most)
+        return self._frames
 
     def _hand_on(self, frames: TimedFrames) -> None:
-        self._frames = frames
+        """Hand on what is new, or what was added after the records were made."""
         recorder = self._recorder
-        if recorder.add_later is not None:
+        if not self.holds_for(recorder):
+            return
+        if frames.most:
+            frames.is_waiting = True
+        else:
+            self._frames, frames = None, frames.late(self._probe)
+        if len(frames):
             recorder.add_later(frames)
-        recorder.use(self._model.run)
-
-    def _move_on(self, frames: TimedFrames) -> None:
-        """Add no more to *frames*; hand on anew what came after their records were made."""
-        self._frames = None
-        if frames.is_closed:
-            late = frames.after()
-            if len(late):
-                self._hand_on(late)
+            recorder.use(self._model.run)
 
     def _miss(self) -> None:
         """Stop: the graph is not the one that the probe watches, as with a foreign delegate."""

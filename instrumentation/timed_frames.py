@@ -2,7 +2,8 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,7 @@ from .leaf import Leaf
 from .level import Level
 from .litert_layers import ProbedLayers
 from .litert_probe import log_dropped
-from .probe import Layout, Recording, recording_from_packet
+from .probe import Layout, Probe, Recording, recording_from_packet, split_packets
 from .probe_rows import CALL_ROW
 from .recorder import Recorder
 from .xnnpack_operators import extra_metrics
@@ -32,10 +33,13 @@ _LATENCY = str(Level.LATENCY)
 
 _NAMES: tuple[str, ...] = CALL_ROW.names or ()
 
-Timed = tuple[int, int, int, SpanContext | None, Leaf | None, int, bytes]
+Timed = tuple[int, int, int, SpanContext | None, Leaf | None, int]
 """A frame: its number, monotonic times at which it began and ended, the application's open span
 (None for a root), its name and what was chosen for it (None where it has but its input's hash,
-and every frame is recorded), how many went untraced before it, and what the probe recorded."""
+and every frame is recorded), and how many went untraced before it."""
+
+_NONE = 0, b""
+"""Stands for the packet behind the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +56,9 @@ class TimedModel:
     run: Run
     layers: ProbedLayers
 
-    def record(self, timed: Timed, layout: Layout) -> FrameRecord:
+    def record(self, timed: Timed, packet: bytes, layout: Layout) -> FrameRecord:
         """Return the record of a frame, not yet numbered."""
-        _, start_ns, end_ns, parent, leaf, _, packet = timed
+        _, start_ns, end_ns, parent, leaf, _ = timed
         row: dict[str, int] = dict(
             zip(_NAMES, np.frombuffer(packet, CALL_ROW, 1).tolist()[0], strict=True)
         )
@@ -111,55 +115,89 @@ class TimedFrames:
 
     Args:
         model: What they share.
-        layout: What their packets refer to.
-        packet_bytes: Size of the first one's packet.
+        probe: Has their packets.
+        layout: What these refer to.
+        most: How many there is room for.
     """
 
-    def __init__(self, model: TimedModel, layout: Layout, packet_bytes: int) -> None:
-        self.is_closed = False
-        """Whether no more are taken."""
-        self._model, self._layout = model, layout
+    def __init__(self, model: TimedModel, probe: Probe, layout: Layout, most: int) -> None:
+        self.most = most
+        """Frames that it takes: none once it is closed."""
+        self.is_waiting = False
+        """Whether it was handed on, and is filled still."""
         self.waiting: deque[Timed] = deque()
-        """Frames without a record: after `FRAMES_TOGETHER` it is time for others."""
-        self.append: Callable[[Timed], None] = self.waiting.append
-        """Adds a frame. Whoever then finds it closed asks for `after`."""
-        self._packet_bytes = packet_bytes
+        """Frames without a record. Whoever adds one and finds `is_waiting` False asks for `late`."""
+        self._model, self._layout = model, layout
+        self._probe: Probe | None = probe
+        self._packets: bytes | None = None
         self._making = threading.Lock()
         self._made: list[FrameRecord] | None = None
 
     @property
     def size_bytes(self) -> int:
         """Roughly the most that they take in memory."""
-        return FRAMES_TOGETHER * (LATER_BYTES + self._packet_bytes)
+        packet_bytes = len(self._all_packets()) // max(len(self.waiting), 1)
+        return max(self.most, 1) * (LATER_BYTES + packet_bytes)
 
     def __len__(self) -> int:
         return len(self.waiting) if self._made is None else len(self._made)
 
-    def after(self) -> "TimedFrames":
-        """Return others, with the frames that came after the records were made."""
-        others = TimedFrames(self._model, self._layout, self._packet_bytes)
-        while (timed := self._take()) is not None:
-            others.append(timed)
-        return others
+    def close(self) -> None:
+        """Take no more, and keep the packets: the thread that adds needs their place for others."""
+        self.most, self.is_waiting = 0, False
+        if self._probe is not None:
+            self._packets, self._probe = self._probe.packets, None
 
-    def _take(self) -> Timed | None:
-        try:
-            return self.waiting.popleft()
-        except IndexError:
-            return None
+    def late(self, probe: Probe) -> "TimedFrames":
+        """Return what came after the records were made, closed."""
+        late = TimedFrames(self._model, probe, self._layout, 1)
+        late.waiting.extend(self._take())
+        late.close()
+        return late
+
+    def _take(self) -> Iterator[Timed]:
+        with suppress(IndexError):
+            while True:
+                yield self.waiting.popleft()
+
+    def _all_packets(self) -> bytes:
+        probe = self._probe
+        packets = b"" if probe is None else probe.packets
+        # Where the other thread has closed it meanwhile, these may be of others already.
+        return packets if self._packets is None else self._packets
 
     def __call__(self) -> Sequence[FrameRecord]:
         """Return their records, complete, the same ones every time; no more are taken."""
         with self._making:
             if self._made is None:
-                self.is_closed = True
-                made: list[FrameRecord] = []
-                while (timed := self._take()) is not None:
-                    with guard("make a frame's record"):
-                        record = self._model.record(timed, self._layout)
-                        made.append(self._model.recorder.complete(record, timed[0], timed[5]))
-                self._made = made
+                self.most, self.is_waiting = 0, False
+                taken = list(self._take())
+                self._made = list(self._records(taken, self._all_packets()))
             return self._made
+
+    def _records(self, taken: Sequence[Timed], packets: bytes) -> Iterator[FrameRecord]:
+        model = self._model
+        for timed, packet in _paired(taken, packets):
+            with guard("make a frame's record"):
+                record = model.record(timed, packet, self._layout)
+                yield model.recorder.complete(record, timed[0], timed[5])
+
+
+def _paired(taken: Sequence[Timed], packets: bytes) -> Iterator[tuple[Timed, bytes]]:
+    """Yield every frame with its packet: the one that began within it.
+
+    A call may have left one of them only: where a signal's handler raised as it returned, or
+    where the probe did not see it.
+    """
+    split = split_packets(packets)
+    began_ns, packet = next(split, _NONE)
+    for timed in taken:
+        _, start_ns, end_ns, *_ = timed
+        while packet and began_ns < start_ns:
+            began_ns, packet = next(split, _NONE)
+        if packet and began_ns <= end_ns:
+            yield timed, packet
+            began_ns, packet = next(split, _NONE)
 
 
 def name_from_hash(input_hash: int) -> str:

@@ -7,7 +7,7 @@ namespace exray {
 
 // Raised with every change of an exported function or structure, here and in
 // native_library.py.
-constexpr int kAbiVersion = 3;
+constexpr int kAbiVersion = 4;
 
 }  // namespace exray
 

@@ -252,7 +252,8 @@ void Probe::Retire() {
   ops_ = {};
   tensors_ = {};
   events_ = {};
-  packet_ = {};
+  packets_.clear();
+  packets_capacity_ = 0;
   slots_ = {};
   nodes_ = {};
   replaced_ = {};

@@ -72,18 +72,21 @@ class Probe {
   void SetEdges(const int32_t* inputs, int count, int32_t output);
   // Hashes the inputs of the call that follows; false where they cannot be read.
   bool NameCall();
+  // Begins anew with packets, of the graph as it is; returns for how many calls there is room.
+  int ReserveCalls(int most);
   // Whether the next call is to be recorded, and begins now with this node.
   bool IsCallWanted(const Node& node) const {
     return node.is_first && (words_.call == kRecordCall || words_.call == kRecordNamedCall);
   }
   void StartCall();
   bool IsInCall() const { return is_in_call_; }
-  // Closes the recording, and puts it together as `packet`.
+  // Closes the recording, and adds it to the packets: a `CallRow`, its operators, its events.
   void EndCall();
   // Closes one that an error cut short.
   void DropCall();
-  const uint8_t* packet() const { return packet_.data(); }
-  size_t packet_capacity() const { return packet_.size(); }
+  const uint8_t* packets() const { return packets_.empty() ? nullptr : packets_.back().get(); }
+  int64_t packets_capacity() const { return packets_capacity_; }
+  int64_t packets_layout() const { return packets_layout_; }
   const CallWords* words() const { return &words_; }
 
   // Lets every interpreter run as if the probe were not there, and frees its buffers.
@@ -124,6 +127,7 @@ class Probe {
   static void SetShape(SlotRow* slot, const TfLiteTensor& tensor);
   static bool HasChanged(const SlotRow& slot, const TfLiteTensor& tensor);
   TfLiteContext* FirstSubgraph() const;
+  int64_t MostPacketBytes() const;
   static bool ViewOf(const TfLiteTensor& tensor, TensorView* view);
 
   TfLiteDelegate delegate_{};
@@ -153,7 +157,11 @@ class Probe {
   bool is_in_call_ = false;
   CallWords words_{};
   CallRow call_{};
-  std::vector<uint8_t> packet_;  // a `CallRow`, its operators, its events
+  // The last one is in use. Of those that were too small, another thread may be reading still;
+  // what is not written yet takes no memory.
+  std::vector<std::unique_ptr<uint8_t[]>> packets_;
+  int64_t packets_capacity_ = 0;
+  int64_t packets_layout_ = -1;
 };
 
 // Returns the record of a context, null where none was made.

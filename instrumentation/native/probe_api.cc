@@ -67,16 +67,20 @@ EXRAY_API int exray_call_name(TfLiteDelegate* delegate) {
 // Ends a recording that an error cut short.
 EXRAY_API void exray_call_drop(TfLiteDelegate* delegate) { Probe::From(delegate)->DropCall(); }
 
+// Begins anew with packets. `count` says for how many calls there shall be room at most, then for
+// how many there is; returns the layout that they are of. They stand where they do until then.
+EXRAY_API int64_t exray_call_reserve(TfLiteDelegate* delegate, int32_t* count, const void** packets,
+                                     int64_t* capacity) {
+  Probe* probe = Probe::From(delegate);
+  *count = probe->ReserveCalls(*count);
+  *packets = probe->packets();
+  *capacity = probe->packets_capacity();
+  return probe->packets_layout();
+}
+
 // Where `CallWords` stand, as long as the library is loaded.
 EXRAY_API const void* exray_call_words(TfLiteDelegate* delegate) {
   return Probe::From(delegate)->words();
-}
-
-// Address and capacity of the packet; both change with the layout.
-EXRAY_API const void* exray_call_packet(TfLiteDelegate* delegate, int64_t* capacity) {
-  const Probe* probe = Probe::From(delegate);
-  *capacity = static_cast<int64_t>(probe->packet_capacity());
-  return probe->packet();
 }
 
 // Addresses and capacities of the three buffers: operators, tensors, events.

@@ -2,10 +2,11 @@
 //
 // Behind a network the caches hold nothing of what Python needs, and each of its steps takes
 // microseconds: so a call is named and put together here, in the runtime's own invocation, and
-// Python, which asks for it by writing a word, copies one packet.
+// Python, which asks for it by writing a word, copies the packets of many calls at once.
 
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <cstring>
 #include <ctime>
 
@@ -63,22 +64,41 @@ bool Probe::NameCall() {
   return true;
 }
 
+int64_t Probe::MostPacketBytes() const {
+  return static_cast<int64_t>(sizeof(CallRow) + ops_.size() * sizeof(OpRow) +
+                              events_.size() * sizeof(EventRow));
+}
+
+int Probe::ReserveCalls(int most) {
+  constexpr int64_t kEnoughBytes = 1 << 20;
+  if (is_retired_) return 0;
+  Reserve(kTimes);
+  const int64_t packet = MostPacketBytes();
+  const int64_t count = std::clamp<int64_t>(kEnoughBytes / packet, 1, most);
+  if (count * packet > packets_capacity_) {
+    packets_.emplace_back(new uint8_t[count * packet]);
+    packets_capacity_ = count * packet;
+  }
+  packets_layout_ = layout_.load();
+  words_.size_bytes = 0;
+  return static_cast<int>(count);
+}
+
 void Probe::StartCall() {
   const int64_t start_ns = ClockNs(CLOCK_MONOTONIC);
   const bool is_named = words_.call == kRecordNamedCall;
-  words_.call = 0;
+  if (packets_layout_ != layout_.load(std::memory_order_relaxed) ||
+      words_.size_bytes + MostPacketBytes() > packets_capacity_) {
+    return;
+  }
   if (!is_named && !NameCall()) return;
+  words_.call = 0;
+  call_.start_ns = start_ns;
   call_.input_hash = static_cast<uint64_t>(words_.input_hash);
   rusage usage;
   getrusage(RUSAGE_SELF, &usage);
   call_.cpu_ns = ProcessorNs(usage);
   Begin(kTimes, 0);
-  const size_t size =
-      sizeof(CallRow) + ops_.size() * sizeof(OpRow) + events_.size() * sizeof(EventRow);
-  if (packet_.size() < size) {
-    packet_.resize(size);
-    ++layout_;
-  }
   is_in_call_ = true;
   const int64_t end_ns = ClockNs(CLOCK_MONOTONIC);
   call_.own_ns = end_ns - start_ns;
@@ -108,16 +128,19 @@ void Probe::EndCall() {
   getrusage(RUSAGE_SELF, &usage);
   call_.cpu_ns = ProcessorNs(usage) - call_.cpu_ns;
   call_.peak_bytes = int64_t{usage.ru_maxrss} * 1024;
+  if (packets_layout_ != counts.layout) {  // it ran in another graph than it began in
+    words_.call = kRecordCall;
+    return;
+  }
   const size_t op_bytes = call_.ops * sizeof(OpRow);
   const size_t event_bytes = call_.events * sizeof(EventRow);
-  const size_t size = sizeof(CallRow) + op_bytes + event_bytes;
-  if (packet_.size() < size) return;  // never: neither grows while it is recorded
-  uint8_t* at = packet_.data() + sizeof(CallRow);
+  uint8_t* row = packets_.back().get() + words_.size_bytes;
+  uint8_t* at = row + sizeof(CallRow);
   if (op_bytes != 0) std::memcpy(at, ops_.data(), op_bytes);
   if (event_bytes != 0) std::memcpy(at + op_bytes, events_.data(), event_bytes);
-  words_.call = (layout_.load() << 32) | static_cast<int64_t>(size);
   words_.own_ns = call_.own_ns += ClockNs(CLOCK_MONOTONIC) - start_ns;
-  std::memcpy(packet_.data(), &call_, sizeof(CallRow));
+  std::memcpy(row, &call_, sizeof(CallRow));
+  words_.size_bytes += static_cast<int64_t>(sizeof(CallRow) + op_bytes + event_bytes);
 }
 
 }  // namespace exray

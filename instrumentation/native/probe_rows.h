@@ -67,6 +67,7 @@ struct FrameCounts {
 
 // What a call that keeps only its times says of itself. Operators and events follow it.
 struct CallRow {
+  int64_t start_ns;      // CLOCK_MONOTONIC, when its first operator began
   uint64_t input_hash;   // XXH3-64 of the inputs' bytes, one after the other
   int64_t output_hash;   // XXH3-64 of the first output's bytes
   int64_t own_ns;        // time within the call that the probe took for this row
@@ -79,12 +80,13 @@ struct CallRow {
   int32_t dropped;
 };
 
-// What Python and the probe tell each other of such a call.
+// What Python and the probe tell each other of such calls.
 struct CallWords {
-  // Python: record the next call (kRecordCall). The probe: 0 once it began, then bytes of the
-  // packet, with the layout's number in the upper half.
+  // Python: record the next one (kRecordCall). The probe: 0 once it began; stays where it did not,
+  // or comes back where the graph changed while it ran, and there is no packet.
   int64_t call;
-  int64_t input_hash;  // as in the row, like the following
+  int64_t size_bytes;  // of the packets so far
+  int64_t input_hash;  // as in the newest row, like the following
   int64_t own_ns;
 };
 

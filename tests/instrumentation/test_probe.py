@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import xxhash
 
 from exray.instrumentation.litert import quantization_from_details
 from exray.instrumentation.native_library import LIBRARY_PATH, native_library
 from exray.instrumentation.preserve_warning import without_preserve_warning
-from exray.instrumentation.probe import Mode, Probe, Recording
+from exray.instrumentation.probe import Mode, Probe, Recording, recording_from_packet, split_packets
 from exray.instrumentation.probe_rows import (
     CALL_ROW,
     CALL_WORDS,
@@ -20,6 +21,7 @@ from exray.instrumentation.probe_rows import (
     FRAME_COUNTS,
     NODE_ROW,
     OP_ROW,
+    RECORD_CALL,
     SLOT_ROW,
 )
 from exray.schema.records import TENSOR_ROW
@@ -131,6 +133,29 @@ def test_summaries_see_another_input() -> None:
     first = record(interpreter, probe, make_input(0))
     second = record(interpreter, probe, make_input(1))
     assert (first.tensors["hash"] != second.tensors["hash"]).all()
+
+
+def test_calls_leave_packets_as_long_as_there_is_room() -> None:
+    interpreter, probe = make_probed()
+    inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+    probe.set_edges([inputs[0]["index"]], outputs[0]["index"])
+    layout, count = probe.reserve_calls(10**6)
+    values = [make_input(seed) for seed in range(7)]
+    calls, output = 0, values[0]
+    while not probe.call_words[0]:
+        probe.call_words[0] = RECORD_CALL
+        output = run(interpreter, values[calls % 7])
+        calls += 1
+    packets = [packet for _, packet in split_packets(probe.packets)]
+
+    assert count <= len(packets) == calls - 1 < 10**6
+    assert output.tobytes() == plain(FLOAT, values[(calls - 1) % 7], BUILTIN)
+    hashes = [xxhash.xxh3_64_intdigest(value.tobytes()) for value in values]
+    for number, packet in enumerate(packets):
+        assert np.frombuffer(packet, CALL_ROW, 1)["input_hash"] == hashes[number % 7]
+        assert recording_from_packet(packet, layout).ops["node"].tolist() == [0, 1, 2, 3, 4]
+    assert probe.reserve_calls(2)[1] == 2
+    assert probe.packets == b""
 
 
 def test_nothing_is_recorded_outside_a_recording() -> None:

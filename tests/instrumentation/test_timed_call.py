@@ -1,5 +1,6 @@
 """Calls that the probe alone records: the same frames as in Python, and none lost or doubled."""
 
+import gc
 import threading
 from collections import Counter
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from exray.instrumentation.level import Level
 from exray.instrumentation.litert import LiteRTModel
 from exray.instrumentation.litert_patching import litert_model_of
 from exray.instrumentation.patching import untraced
+from exray.instrumentation.probe_rows import CALL_WORDS, RECORD_CALL
 from exray.instrumentation.sampling import Rates
 from exray.instrumentation.timed_frames import FRAMES_TOGETHER
 from exray.schema.identity import input_key, tensor_hash
@@ -243,6 +245,59 @@ def test_frames_that_come_while_another_thread_flushes_are_exported_once() -> No
     assert numbers == Counter(range(count))
 
 
+def test_what_another_call_left_is_of_no_frame() -> None:
+    """As one that a signal's handler ended as it returned: the probe has it, no frame does."""
+    exported = Collector()
+    with recording(RecordBuffer(exported), level="latency"):
+        interpreter = make_interpreter()
+        values = [make_input(seed) for seed in range(4)]
+        hashes = [tensor_hash(run_once(interpreter, value)) for value in values]
+        model = litert_model_of(interpreter)
+        assert model is not None and model.timed_calls is not None
+        model.timed_calls._words[0] = RECORD_CALL
+        with untraced():
+            run_once(interpreter, make_input(9))
+        hashes += [tensor_hash(run_once(interpreter, value)) for value in values]
+
+    ids = [input_id_from_arrays([value]) for value in values]
+    assert [frame.input_id for frame in exported.frames] == ids + ids
+    assert [frame.output_hash for frame in exported.frames] == hashes
+    assert [frame.frame_index for frame in exported.frames] == list(range(8))
+
+
+def test_a_frame_that_the_probe_did_not_see_costs_no_other() -> None:
+    exported = Collector()
+    with recording(RecordBuffer(exported), level="latency"):
+        interpreter = make_interpreter()
+        for seed in range(3):
+            run_once(interpreter, make_input(seed))
+        model = litert_model_of(interpreter)
+        assert model is not None and model.timed_calls is not None
+        words = model.timed_calls._words
+        model.timed_calls._words = memoryview(bytearray(CALL_WORDS.itemsize)).cast("q")
+        run_once(interpreter, make_input(3))
+        model.timed_calls._words = words
+        for seed in (4, 5):
+            run_once(interpreter, make_input(seed))
+
+    ids = [input_id_from_arrays([make_input(seed)]) for seed in (0, 1, 2, 4, 5)]
+    assert [frame.input_id for frame in exported.frames] == ids
+
+
+def test_frames_whose_interpreter_is_gone_are_exported() -> None:
+    exported = Collector()
+    with recording(RecordBuffer(exported), level="latency"):
+        for seed in range(3):
+            interpreter = make_interpreter()
+            for _ in range(3):
+                run_once(interpreter, make_input(seed))
+            del interpreter
+            gc.collect()
+
+    ids = [input_id_from_arrays([make_input(seed)]) for seed in range(3) for _ in range(3)]
+    assert [frame.input_id for frame in exported.frames] == ids
+
+
 def test_a_frame_that_cannot_be_made_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EXRAY_GUARD")
     exported = Collector()
@@ -319,7 +374,7 @@ def test_a_call_that_the_probe_does_not_see_is_the_last_of_its_kind(
         interpreter.invoke()
         model = litert_model_of(interpreter)
         assert model is not None and model.timed_calls is not None
-        nobodys = memoryview(bytearray(24)).cast("q")
+        nobodys = memoryview(bytearray(CALL_WORDS.itemsize)).cast("q")
         model.timed_calls._words = nobodys
         interpreter.invoke()
         interpreter.invoke()
