@@ -37,9 +37,11 @@ class Checker {
         seen |= bit;
       }
       roles |= 1u << field.role;
-      if (wire == kBytes) {
+      if (field.role == kAttribute && wire == kBytes) {
+        if (!check_attributes(field, tag, &in, &attributes, depth)) return false;
+      } else if (wire == kBytes) {
         Reader content;
-        if (!in.bytes(&content) || !check_bytes(field, content, &attributes, depth)) return false;
+        if (!in.bytes(&content) || !check_bytes(field, content, depth)) return false;
       } else if (!skip_number(field.kind, wire, &in)) {
         return false;
       }
@@ -49,44 +51,64 @@ class Checker {
   }
 
  private:
-  // Tells at a glance that a message is sound which is a text as its field 1 and a message of
-  // one simple field as its field 2: nearly all attributes are, and they are nearly all of a
-  // request. False says nothing.
-  bool is_simple_pair(int32_t type, Reader in) const {
+  // What an attribute may hold for its soundness to be told at a glance: a text as its field 1
+  // and a message of one simple field as its field 2. None where its message is another.
+  struct Values {
+    const Field* fields = nullptr;
+    uint32_t count = 0;
+  };
+
+  Values values_of(int32_t type) const {
     const Message& pair = messages_[type];
+    if (pair.is_record || pair.count < 3) return {};
+    const Field *key = &fields_[pair.first + 1], *value = key + 1;
+    if (key->kind != kTextField || value->kind != kMessageField) return {};
+    const Message& message = messages_[value->message];
+    if (message.is_record) return {};
+    return {&fields_[message.first], static_cast<uint32_t>(message.count)};
+  }
+
+  // Checks the attributes that follow one another: they are nearly all of a request.
+  bool check_attributes(const Field& field, uint32_t tag, Reader* in, uint64_t* attributes,
+                        int depth) {
+    if (field.kind != kMessageField) return false;
+    const Values values = values_of(field.message);
+    do {
+      Reader content;
+      if (!in->bytes(&content) || ++*attributes > limits_.attributes) return false;
+      if (content.left() > limits_.attribute_bytes) return false;
+      if (!is_simple_pair(values, content) && !check(field.message, content, depth + 1)) {
+        return false;
+      }
+    } while (field.once == kRepeated && in->follows(tag));
+    return true;
+  }
+
+  // Tells at a glance that an attribute is sound. False says nothing.
+  static bool is_simple_pair(const Values& values, Reader in) {
     Reader key, value;
-    if (pair.is_record || pair.count < 3 || !has_field(pair, 1, kTextField) || !has_field(pair, 2, kMessageField)) {
-      return false;
-    }
-    if (!in.short_field(1, &key) || !in.short_field(2, &value) || !in.is_done()) return false;
-    return is_ascii(key.at, key.end) &&
-           is_simple_value(messages_[fields_[pair.first + 2].message], value);
+    return in.short_field(1, &key) && in.short_field(2, &value) && in.is_done() &&
+           is_ascii(key.at, key.end) && is_simple_value(values, value);
   }
 
-  bool has_field(const Message& message, int32_t number, uint8_t kind) const {
-    return fields_[message.first + number].kind == kind;
-  }
-
-  bool is_simple_value(const Message& message, Reader in) const {
-    if (message.is_record || in.is_done()) return false;
+  static bool is_simple_value(const Values& values, Reader in) {
+    if (in.is_done()) return false;
     const uint32_t tag = *in.at++, number = tag >> 3;
-    if (tag >= 0x80 || number >= static_cast<uint32_t>(message.count)) return false;
-    const uint8_t kind = fields_[message.first + static_cast<int32_t>(number)].kind;
+    if (tag >= 0x80 || number >= values.count) return false;
+    const uint8_t kind = values.fields[number].kind;
     if ((tag & 7) != kBytes) return skip_number(kind, tag & 7, &in) && in.is_done();
     Reader text;
     return kind == kTextField && in.bytes(&text) && in.is_done() && is_ascii(text.at, text.end);
   }
 
-  bool check_bytes(const Field& field, Reader content, uint64_t* attributes, int depth) {
+  bool check_bytes(const Field& field, Reader content, int depth) {
     switch (field.kind) {
       case kTextField:
         return is_utf8(content.at, content.end);
       case kBytesField:
         return fits(field.role, content);
       case kMessageField:
-        if (field.role == kAttribute && ++*attributes > limits_.attributes) return false;
         if (field.role != kNoRole && content.left() > limits_.attribute_bytes) return false;
-        if (field.role == kAttribute && is_simple_pair(field.message, content)) return true;
         return check(field.message, content, depth + 1);
       case kVarintList: {
         uint64_t value;

@@ -43,6 +43,13 @@ struct Reader {
     return true;
   }
 
+  // Reads a tag of one byte if it is this one.
+  bool follows(uint32_t tag) {
+    if (at == end || *at != tag || tag >= 0x80) return false;
+    ++at;
+    return true;
+  }
+
   // Reads a varint of up to ten bytes.
   bool varint(uint64_t* value) {
     uint64_t found = 0;
