@@ -18,6 +18,7 @@ from typing import Any
 from exray.schema.errors import ExrayError
 
 from .child import Child, Program
+from .memory import keep_what_a_set_frees
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +83,7 @@ class DrainProcess:
 
 def main(arguments: Sequence[str], step: Callable[[str], None] = lambda name: None) -> int:
     """Drain until standard input ends."""
+    keep_what_a_set_frees()
     from exray.collector.drain import DrainStatus, drain
     from exray.lake import Lake
 

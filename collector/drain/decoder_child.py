@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from exray.collector.decode import Received
+from exray.collector.memory import keep_what_a_set_frees
 from exray.lake import Lake
 from exray.lake.layout import storage_at
 from exray.schema.errors import LakeError
@@ -25,6 +26,7 @@ def main(arguments: Sequence[str]) -> int:
     Args:
         arguments: Descriptors of the socket and of the requests' memory, and the lake's place.
     """
+    keep_what_a_set_frees()
     bodies, decoder = int(arguments[1]), Decoder(Lake(storage_at(arguments[2])))
     with Connection(int(arguments[0])) as connection:
         while True:
