@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 REQUEST_BYTES = 3 * 1024 * 1024
 """Estimated size at which a request is cut: servers accept 4 MiB unless told otherwise."""
 
-FRAMES_AT_ONCE = 24
+FRAMES_AT_ONCE = 32
 """Most frames encoded together: more would leave the cache between one pass and the next."""
 
 Request = Sequence[Buffer]

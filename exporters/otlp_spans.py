@@ -240,7 +240,7 @@ def _frame_spans(members: Sequence[_Opened]) -> Spans:
         parents=np.frombuffer(bytes(parents), np.uint64).reshape(count, -1),
         starts=intervals[:, :, 0],
         ends=intervals.sum(axis=2),
-        tensors=joined_rows([_outside_rows(frame) for frame in frames]).reshape(count, -1),
+        tensors=_outside_tensors(frames),
         wide=[_outside(frame, _wide_of) if frame.tensors else _NONE for frame in frames],
         texts=[_outside(frame, tensor_texts) if frame.tensors else _NONE for frame in frames],
         numbers=np.array([tuple(m.numbers.values()) for m in members], np.int64),
@@ -252,6 +252,13 @@ def _build_frame(opened: _Opened, form: Form, layout: Layout) -> tuple[Piece, in
     body = frame_body(form, layout, opened.frame, tuple(opened.numbers), opened.sites)
     rest = stages_piece(form, layout, opened.stages, opened.sites)
     return join([body, rest]), len(body.data)
+
+
+def _outside_tensors(frames: Sequence[FrameRecord]) -> NDArray[np.void]:
+    """Return the tensors outside the models, of frames that have as many: (frames, tensors)."""
+    if not any(frame.tensors for frame in frames):
+        return np.empty((len(frames), 0), TENSOR_ROW)
+    return joined_rows([_outside_rows(frame) for frame in frames]).reshape(len(frames), -1)
 
 
 def _outside_rows(frame: FrameRecord) -> NDArray[np.void]:

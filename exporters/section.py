@@ -7,6 +7,7 @@ that does not exist, a layer without a time) get a template of their own.
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,8 @@ from exray.schema.records import SKETCH_SIZE, WIDE_SKETCH_SIZE
 from .scratch import Arena, Scratch
 from .sketch_sizes import sketch_sizes
 from .span_content import Attributes
-from .template import Layout, Numbers, Template, real_statistics
+from .template import HASH, Layout, Numbers, Template, integer_statistics, real_statistics
+from .varints import SHORT_BITS
 from .wire import Piece
 
 Texts = Mapping[int, Attributes]
@@ -29,7 +31,7 @@ MAX_TEMPLATES = 16
 """Templates kept; one of a network of a hundred layers takes 130 KB."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Spans:
     """The numbers of one section's spans in some frames.
 
@@ -61,6 +63,23 @@ class Spans:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @cached_property
+    def counts(self) -> NDArray[np.int64]:
+        """Integer statistics of the tensors, (statistics, frames, tensors)."""
+        return integer_statistics(self.tensors)
+
+    @cached_property
+    def statistics(self) -> NDArray[np.float64]:
+        """Real statistics of the tensors, (frames, tensors, statistics)."""
+        return real_statistics(self.tensors)
+
+    def have_short_counts(self) -> NDArray[np.bool_]:
+        """Tell in which frames no count has more than `SHORT_BITS` bits, shape (frames,)."""
+        counts = self.counts[:HASH].view(np.uint64)
+        short = counts < np.uint64(1 << SHORT_BITS)
+        whole: NDArray[np.bool_] = np.logical_and.reduce(short, axis=(0, 2))
+        return whole
 
     def take(self, index: NDArray[np.intp]) -> "Spans":
         """Return those of some frames."""
@@ -106,6 +125,7 @@ class Form:
     Args:
         labels: As in `Spans`, of one frame.
         carriers: For each tensor the span that carries it, or `OWN`.
+        has_short_counts: Whether all counts are small.
         nulls: For each tensor which real statistics do not exist, (tensors, 6).
         gaps: Which values of the sketches do not exist, (tensors, 64).
         sizes: For each tensor the values of its sketch, 0 where it has none.
@@ -117,6 +137,7 @@ class Form:
 
     labels: NDArray[np.int32]
     carriers: NDArray[np.intp]
+    has_short_counts: bool
     nulls: NDArray[np.bool_]
     gaps: NDArray[np.bool_]
     sizes: NDArray[np.int64]
@@ -147,7 +168,8 @@ def form_of(spans: Spans, frame: int) -> Form:
     return Form(
         labels=spans.labels[frame],
         carriers=carriers,
-        nulls=np.isnan(real_statistics(rows)),
+        has_short_counts=bool(spans.have_short_counts()[frame]),
+        nulls=np.isnan(spans.statistics[frame]),
         gaps=np.isnan(rows["sketch"]),
         sizes=sizes,
         wide=_wide_rows(spans.wide[frame]),
@@ -162,12 +184,21 @@ def _wide_rows(wide: Mapping[int, NDArray[np.float32]]) -> tuple[int, ...]:
     return tuple(sorted(row for row, values in wide.items() if not np.isnan(values).any()))
 
 
+def _wide_values(
+    wide: Sequence[Mapping[int, NDArray[np.float32]]], rows: Sequence[int]
+) -> NDArray[np.float32]:
+    """Return the wide sketches of *rows*, which all of *wide* have: (frames, rows, values)."""
+    values = np.concatenate([of_frame[row] for of_frame in wide for row in rows])
+    return values.reshape(len(wide), len(rows), -1)
+
+
 def have_form(form: Form, spans: Spans) -> NDArray[np.bool_]:
     """Tell which frames have *form*, shape (frames,)."""
     same: NDArray[np.bool_] = (spans.labels == form.labels).all(axis=1)
     if not spans.tensors.shape[1]:
         return same
-    same &= (np.isnan(real_statistics(spans.tensors)) == form.nulls).all(axis=(1, 2))
+    same &= spans.have_short_counts() == form.has_short_counts
+    same &= (np.isnan(spans.statistics) == form.nulls).all(axis=(1, 2))
     gaps = np.isnan(spans.tensors["sketch"])
     if gaps.any() or form.gaps.any():
         same &= (gaps == form.gaps).all(axis=(1, 2))
@@ -180,12 +211,10 @@ def have_form(form: Form, spans: Spans) -> NDArray[np.bool_]:
     for frame, wide in enumerate(spans.wide):
         if sorted(wide) != wanted:
             same[frame] &= _wide_rows(wide) == form.wide
-    for row in wanted:
-        if same.any():
-            index = np.flatnonzero(same)
-            chosen: list[int] = index.tolist()
-            values = np.stack([spans.wide[frame][row] for frame in chosen])
-            same[index] &= ~np.isnan(values).any(axis=1)
+    index: list[int] = np.flatnonzero(same).tolist()
+    if wanted and index:
+        values = _wide_values([spans.wide[frame] for frame in index], form.wide)
+        same[index] = ~np.isnan(values).any(axis=(1, 2))
     if form.texts or any(spans.texts):
         same &= np.array([texts == form.texts for texts in spans.texts])
     return same
@@ -257,6 +286,7 @@ class SectionEncoder:
             spans.tensors.shape[1],
             spans.numbers.shape[1],
             spans.reals.shape[1],
+            has_short_counts=form.has_short_counts,
         )
         piece, split = build(form, layout)
         known = _Known(form, layout, Template(piece), split, alive)
@@ -291,13 +321,13 @@ def _numbers(known: _Known, spans: Spans, scratch: Scratch) -> Numbers:
         fields = (own["span_id"], own["parent_span_id"], own["start_ns"], ends)
         for field, values in enumerate(fields):
             numbers.set_spans(field, spans.ids.shape[1], values)
-    numbers.set_integers(frames.input_keys, rows, spans.numbers)
-    numbers.set_reals(rows, spans.reals)
+    numbers.set_integers(frames.input_keys, spans.counts, spans.numbers)
+    numbers.set_reals(spans.statistics, spans.reals)
     for size in form.kinds:
         sketches = rows["sketch"]
         if size < SKETCH_SIZE:
             sketches = sketches[:, form.sizes == size, :size]
         numbers.set_sketches(sketches)
     if form.wide:
-        numbers.set_sketches(np.stack([wide[row] for wide in spans.wide for row in form.wide]))
+        numbers.set_sketches(_wide_values(spans.wide, form.wide))
     return numbers

@@ -38,6 +38,7 @@ from .wire import (
     join,
     message,
     prefix,
+    short_hole,
     string_hole,
     text,
     word_hole,
@@ -158,7 +159,7 @@ def _carried(form: Form, layout: Layout, sites: Sequence[TensorSite]) -> dict[in
 
 def _statistics(form: Form, layout: Layout, row: int) -> Piece:
     ints = [
-        attribute_hole(ATTRIBUTES, key, integer_hole(*layout.count(field, row)))
+        attribute_hole(ATTRIBUTES, key, _count_hole(layout, field, row))
         for field, key in enumerate(COUNTS.values())
     ]
     reals = [
@@ -168,6 +169,12 @@ def _statistics(form: Form, layout: Layout, row: int) -> Piece:
     ]
     texts = _plain(form.texts.get(row, {}))
     return join([*ints, *reals, *_sketch(form, row), texts])
+
+
+def _count_hole(layout: Layout, field: int, row: int) -> Piece:
+    if field < layout.first_long:
+        return short_hole(layout.short(field, row))
+    return integer_hole(*layout.count(field, row))
 
 
 def _sketch(form: Form, row: int) -> list[Piece]:

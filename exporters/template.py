@@ -5,6 +5,7 @@ on the wire all those have a fixed width. So a model's spans are encoded once, w
 offset of each number; every further frame is a copy into which its numbers are scattered.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ from exray.schema.records import TENSOR_ROW
 from .base64_rows import base64_rows, base64_size
 from .scratch import Scratch
 from .span_content import COUNTS, REALS
-from .wire import HALF, WORD, Piece
+from .varints import long_varints, short_varints
+from .wire import HALF, SHORT, WORD, Piece
 
 
 def sketch_chars(size: int) -> int:
@@ -37,36 +39,58 @@ KEY = (4, 0)
 _SPAN_FIELDS = 4
 
 
+HASH = list(COUNTS).index("hash")
+"""The integer statistic that is of 64 bits in any tensor."""
+
+
 class Layout:
     """Columns of the numbers of one frame.
 
     Words come first for the frame, then integers (the input key, each tensor's, others),
     then each tensor's real statistics and other doubles, then for each span id, parent,
     start and end. Halves are the upper two bytes of the integers, whose lower eight are
-    words.
+    words. Where all counts are small they are shorts instead.
 
     Args:
         spans: Spans in the message.
         tensors: Tensors in the message.
         numbers: Further integers.
         reals: Further doubles.
+        has_short_counts: Whether no statistic but the hash has more than `SHORT_BITS` bits.
     """
 
-    def __init__(self, spans: int, tensors: int, numbers: int = 0, reals: int = 0) -> None:
+    def __init__(
+        self,
+        spans: int,
+        tensors: int,
+        numbers: int = 0,
+        reals: int = 0,
+        *,
+        has_short_counts: bool = False,
+    ) -> None:
         self.spans = spans
-        self.tensors = tensors
-        self.integers = 1 + len(COUNTS) * tensors + numbers
-        """Number of integers, and so of half columns."""
-        self._first_number = 1 + len(COUNTS) * tensors
+        self.has_short_counts = has_short_counts
+        self.shorts = HASH * tensors if has_short_counts else 0
+        """Number of short columns."""
+        self.first_long = HASH if has_short_counts else 0
+        """The first integer statistic that is no short."""
+        self._tensors = tensors
+        self._first_number = 1 + (len(COUNTS) - self.first_long) * tensors
+        self.integers = self._first_number + numbers
+        """Number of integers that are no shorts, and so of half columns."""
         self.first_real = KEY[0] + self.integers
         self.first_extra_real = self.first_real + len(REALS) * tensors
         self.first_span = self.first_extra_real + reals
         self.words = self.first_span + _SPAN_FIELDS * spans
         """Number of word columns."""
 
+    def short(self, field: int, tensor: int) -> int:
+        """Return the short column of an integer statistic of a tensor."""
+        return field * self._tensors + tensor
+
     def count(self, field: int, tensor: int) -> tuple[int, int]:
         """Return the word and the half column of an integer statistic of a tensor."""
-        at = 1 + tensor * len(COUNTS) + field
+        at = 1 + (field - self.first_long) * self._tensors + tensor
         return KEY[0] + at, at
 
     def number(self, position: int) -> tuple[int, int]:
@@ -91,7 +115,8 @@ class Numbers:
     """The numbers of some frames, in the columns of a layout.
 
     ``words`` has shape (frames, words) and ``halves`` (frames, integers), in the byte order
-    of the wire. ``texts`` holds base64 of sketches, by the kind of hole.
+    of the wire, ``shorts`` (frames, shorts). ``texts`` holds base64 of sketches, by the kind
+    of hole.
 
     Args:
         layout: The columns.
@@ -112,6 +137,7 @@ class Numbers:
         self._scratch = scratch
         self.words = scratch.array("words", (self.frames, layout.words), "<u8")
         self.halves = np.empty((self.frames, 0), "<u2")
+        self.shorts = np.empty((self.frames, 0), "<u4")
         self.texts: dict[str, NDArray[Any]] = {}
         self.words[:, 0:2] = trace_ids.view("<u8")
         hexadecimal = span_ids.tobytes().hex().encode()
@@ -133,39 +159,39 @@ class Numbers:
             target.view("<i8")[...] = values
 
     def set_integers(
-        self, keys: NDArray[np.int64], rows: NDArray[np.void], numbers: NDArray[np.int64]
+        self, keys: NDArray[np.int64], counts: NDArray[np.int64], numbers: NDArray[np.int64]
     ) -> None:
         """Set all integers.
 
         Args:
             keys: Input keys, shape (frames,).
-            rows: Shape (frames, tensors), of dtype `TENSOR_ROW`.
+            counts: Of tensors, as `integer_statistics` returns them.
             numbers: The further ones, shape (frames, numbers).
         """
         layout = self.layout
         values = np.empty((self.frames, layout.integers), np.int64)
         values[:, 0] = keys
         end = layout.number(0)[1]
-        if rows.size:
-            counts = values[:, 1:end].reshape(*rows.shape, len(COUNTS))
-            counts[..., 0] = rows["count"]
-            counts[..., 1:] = rows.view(_SIDE_BY_SIDE)["counts"]
+        if counts.size:
+            long = counts[layout.first_long :]
+            values[:, 1:end].reshape(self.frames, len(long), -1)[...] = long.swapaxes(0, 1)
         values[:, end:] = numbers
         words, self.halves = long_varints(values)
         self.words[:, KEY[0] : layout.first_real] = words
+        if layout.shorts:
+            small = counts[: layout.first_long].swapaxes(0, 1).astype(np.uint32, order="C")
+            self.shorts = short_varints(small.reshape(self.frames, -1))
 
-    def set_reals(self, rows: NDArray[np.void], reals: NDArray[np.float64]) -> None:
+    def set_reals(self, statistics: NDArray[np.float64], reals: NDArray[np.float64]) -> None:
         """Set all doubles.
 
         Args:
-            rows: Shape (frames, tensors), of dtype `TENSOR_ROW`.
+            statistics: Of tensors, as `real_statistics` returns them.
             reals: The further ones, shape (frames, reals).
         """
         first, end = self.layout.first_real, self.layout.first_extra_real
         target = self.words[:, first : self.layout.first_span].view("<f8")
-        if rows.size:
-            statistics = target[:, : end - first].reshape(*rows.shape, len(REALS))
-            statistics[...] = real_statistics(rows)
+        target[:, : end - first] = statistics.reshape(self.frames, -1)
         target[:, end - first :] = reals
 
     def set_sketches(self, values: NDArray[np.float32]) -> None:
@@ -194,7 +220,19 @@ _SIDE_BY_SIDE = np.dtype(
 def real_statistics(rows: NDArray[np.void]) -> NDArray[np.float64]:
     """Return the fields `REALS` of *rows*, of dtype `TENSOR_ROW`, along a last axis."""
     reals: NDArray[np.float64] = rows.view(_SIDE_BY_SIDE)["reals"]
-    return reals
+    return np.ascontiguousarray(reals)
+
+
+def integer_statistics(rows: NDArray[np.void]) -> NDArray[np.int64]:
+    """Return the fields `COUNTS` of *rows*, shape (frames, tensors), along a first axis."""
+    counts = np.empty((len(COUNTS), *rows.shape), np.int64)
+    counts[0] = rows["count"]
+    counts[1:] = rows.view(_SIDE_BY_SIDE)["counts"].transpose(2, 0, 1)
+    return counts
+
+
+_SMALL_BYTES = 4096
+"""Messages of this size are filled all at once: a call takes longer than to fill one."""
 
 
 class Template:
@@ -207,11 +245,11 @@ class Template:
     def __init__(self, piece: Piece) -> None:
         self._data = np.frombuffer(piece.data, np.uint8)
         self._offsets: dict[str, NDArray[np.intp]] = {}
-        self._sources: dict[str, NDArray[np.intp]] = {}
+        self._sources: dict[str, NDArray[np.intp] | slice] = {}
         for kind in {hole.kind for hole in piece.holes}:
             holes = [hole for hole in piece.holes if hole.kind == kind]
             self._offsets[kind] = np.array([hole.offset for hole in holes], np.intp)
-            self._sources[kind] = np.array([hole.source for hole in holes], np.intp)
+            self._sources[kind] = _columns([hole.source for hole in holes])
 
     @property
     def size_bytes(self) -> int:
@@ -220,62 +258,44 @@ class Template:
 
     def fill(self, numbers: Numbers, out: NDArray[np.uint8]) -> None:
         """Write the messages of all frames of *numbers* to *out*, shape (frames, bytes)."""
-        sources = {WORD: numbers.words, HALF: numbers.halves, **numbers.texts}
+        sources = {
+            WORD: numbers.words,
+            SHORT: numbers.shorts,
+            HALF: numbers.halves,
+            **numbers.texts,
+        }
         size = self.size_bytes
         holes = [
-            (self._offsets[kind], self._sources[kind], source, _places(out, source.dtype))
+            (self._offsets[kind], _taken(source, self._sources[kind]), _places(out, source.dtype))
             for kind, source in sources.items()
             if kind in self._offsets
         ]
+        if size < _SMALL_BYTES:
+            out[...] = self._data
+            starts = np.arange(len(out))[:, None] * size
+            for offsets, values, places in holes:
+                places[starts + offsets] = values
+            return
         for frame, message in enumerate(out):  # one by one: a message stays in the cache
             message[...] = self._data
             first = frame * size
-            for offsets, columns, source, places in holes:
-                places[first : first + size][offsets] = source[frame].take(columns)
+            for offsets, values, places in holes:
+                places[first : first + size][offsets] = values[frame]
+
+
+def _columns(sources: Sequence[int]) -> NDArray[np.intp] | slice:
+    """Return columns as an index of an array's second dimension, a view where they follow."""
+    first, end = sources[0], sources[-1] + 1
+    if list(sources) == list(range(first, end)):
+        return slice(first, end)
+    return np.array(sources, np.intp)
+
+
+def _taken(source: NDArray[Any], columns: NDArray[np.intp] | slice) -> NDArray[Any]:
+    return source[:, columns] if isinstance(columns, slice) else source.take(columns, axis=1)
 
 
 def _places(out: NDArray[np.uint8], dtype: np.dtype[Any]) -> NDArray[Any]:
     """Return every place of *out* seen as a number of *dtype*, aligned or not."""
     count = max(out.size - dtype.itemsize + 1, 0)
     return np.ndarray((count,), dtype, out.reshape(-1).data, 0, (1,))
-
-
-def long_varints(values: NDArray[np.int64]) -> tuple[NDArray[np.uint64], NDArray[np.uint16]]:
-    """Return integers as varints of ten bytes: the first eight, and the last two.
-
-    Each byte holds 7 bits, the lowest first, and all but the last have their top bit set.
-
-    Args:
-        values: Any shape.
-
-    Returns:
-        Shape of *values*, the bytes of each in the order of the wire.
-    """
-    bits = values.view(np.uint64)
-    low = bits & np.uint64((1 << 56) - 1)
-    upper = np.empty_like(low)
-    # Spread 8 groups of 7 bits over 8 bytes: halve the groups, thrice.
-    for shift, kept, moved in _HALVINGS:
-        np.left_shift(low, shift, out=upper)
-        upper &= moved
-        low &= kept
-        low |= upper
-    low |= np.uint64(0x8080808080808080)
-    # Bits 56 to 62 stay where they are, bit 63 moves on to the next byte.
-    top = (bits >> np.uint64(56)).astype(np.uint16)
-    high = top & np.uint16(0x80)
-    high <<= np.uint16(1)
-    high |= top
-    high |= np.uint16(0x80)
-    return low.astype("<u8", copy=False), high.astype("<u2", copy=False)
-
-
-_HALVINGS = tuple(
-    (np.uint64(shift), np.uint64(kept), np.uint64(kept << shift + distance))
-    for shift, distance, kept in (
-        (4, 28, 0x0FFFFFFF),
-        (2, 14, 0x00003FFF00003FFF),
-        (1, 7, 0x007F007F007F007F),
-    )
-)
-"""Shift, what stays where it is, and what is moved."""

@@ -3,7 +3,7 @@
 A message is a `Piece`: its bytes, and where in them a number will be patched in. A hole
 has a fixed width, so that filling one moves nothing: ids, times and doubles have one by
 nature, integers are written as varints of ten bytes, of which any value of 64 bits takes
-that many or fewer. A varint longer than it need be is valid: parsers read up to ten bytes
+that many or fewer, small ones as varints of four. A varint longer than it need be is valid: parsers read up to ten bytes
 (https://protobuf.dev/programming-guides/encoding/#varints).
 """
 
@@ -15,11 +15,11 @@ from typing import cast
 
 from .plain_json import plain_text
 
-WORD, HALF = "word", "half"
-"""Holes of 8 and of 2 bytes."""
+WORD, SHORT, HALF = "word", "short", "half"
+"""Holes of 8, 4 and 2 bytes."""
 
-LONG_VARINT = b"\x80" * 9 + b"\x00"
-"""A varint of ten bytes; here 0."""
+LONG_VARINT, SHORT_VARINT = b"\x80" * 9 + b"\x00", b"\x80" * 3 + b"\x00"
+"""Varints of ten and of four bytes; here 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +191,11 @@ def double_hole(source: int) -> Piece:
 def integer_hole(word: int, half: int) -> Piece:
     """Return an ``AnyValue`` that holds an integer, of the two parts of a long varint."""
     return Piece(b"\x18" + LONG_VARINT, (Hole(WORD, 1, word), Hole(HALF, 9, half)))
+
+
+def short_hole(source: int) -> Piece:
+    """Return an ``AnyValue`` that holds an integer, as a short varint."""
+    return Piece(b"\x18" + SHORT_VARINT, (Hole(SHORT, 1, source),))
 
 
 def string_hole(size: int, kind: str, source: int, before: bytes = b"") -> Piece:

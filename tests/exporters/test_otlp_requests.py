@@ -114,6 +114,31 @@ def test_random_numbers_survive_bit_by_bit() -> None:
     assert decode(encoded(*frames)) == expected(*frames)
 
 
+@pytest.mark.parametrize("count", [2**28 - 1, 2**28, 2**40, -1])
+def test_a_count_of_any_size_is_written_beside_small_ones(count: int) -> None:
+    frames = [make.carried_frame(number, layers=3) for number in range(4)]
+    share_sites(*frames)
+    for number in (1, 3):
+        block = frames[number].inferences[0].tensors
+        assert block is not None
+        block.rows["zero_count"][number] = count
+
+    assert decode(encoded(*frames)) == expected(*frames)
+
+
+def test_small_counts_take_four_bytes() -> None:
+    small, large = make.carried_frame(1), make.carried_frame(1)
+    block = large.inferences[0].tensors
+    assert block is not None
+    block.rows["count"][1] = 2**28
+
+    def size(frame: FrameRecord) -> int:
+        return sum(map(len, encoded(frame)))
+
+    # Six bytes less for each of seven counts of a tensor, nothing more for lengths.
+    assert size(large) - size(small) >= 6 * 7 * len(block.rows)
+
+
 def test_the_comparison_sees_a_wrong_number() -> None:
     frame, other = make.carried_frame(1), make.carried_frame(1)
     block = other.inferences[0].tensors

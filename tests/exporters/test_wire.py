@@ -3,7 +3,7 @@ import pytest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 
 from exray.exporters import wire
-from exray.exporters.template import long_varints
+from exray.exporters.varints import long_varints, short_varints
 
 
 @pytest.mark.parametrize("value", [0, 1, -1, 127, 128, -(2**63), 2**63 - 1, 2**56, -(2**56)])
@@ -24,6 +24,14 @@ def test_a_varint_of_ten_bytes_ends_where_strict_parsers_want_it() -> None:
         data = word.tobytes() + half.tobytes()
         assert all(byte & 0x80 for byte in data[:9])
         assert data[9] <= 1
+
+
+@pytest.mark.parametrize("value", [0, 1, 127, 128, 2**14 - 1, 2**14, 2**21, 2**28 - 1])
+def test_a_varint_of_four_bytes_is_read_as_the_number_it_is(value: int) -> None:
+    data = b"\x18" + short_varints(np.array([value], np.uint32)).tobytes()
+
+    assert len(data) == 5
+    assert AnyValue.FromString(data).int_value == value
 
 
 @pytest.mark.parametrize(
