@@ -17,7 +17,7 @@ from .entry import Entry, LoopWait, OnDone, ThreadWait
 from .limits import Budget, Limits, Reservation, gunzip
 from .measures import Measures
 from .quick_check import count_sound
-from .reply import Outcome, RefusedError, Reply, later, too_large
+from .reply import STORED, Outcome, RefusedError, Reply, later, too_large
 from .structure import Checked, check_request
 from .turn import Turn
 
@@ -123,8 +123,10 @@ class Intake:
         started_s = time.perf_counter()
         try:
             is_plain = not (arrival.is_gzip or arrival.is_json)
-            ready = self._prepare_quickly(arrival.signal, arrival.body) if is_plain else None
-            if ready is None:
+            records = self._sound_records(arrival.signal, arrival.body) if is_plain else 0
+            if records:
+                ready = _ready(arrival.signal, Encoding.PROTOBUF, arrival.body, Checked(records))
+            else:
                 loop = asyncio.get_running_loop()
                 ready = await loop.run_in_executor(pool, self._prepare, arrival, reserved)
             if ready.body is not None:
@@ -155,9 +157,10 @@ class Intake:
         started_s = time.perf_counter()
         size_bytes = len(body)
         try:
-            ready = self._prepare_quickly(signal, body)
-            if ready is None:
+            records = self._sound_records(signal, body)
+            if not records:
                 return False
+            packing, stored = pack(body)
             self.budget.take(size_bytes)
         except Exception:  # noqa: BLE001  whoever takes it the other way finds out
             return False
@@ -167,10 +170,13 @@ class Intake:
             if entry.refusal is not None:
                 answer(self._refusal(signal, entry.refusal))
             else:
-                answer(self._taken(signal, size_bytes, checked, started_s))
+                taken_s = time.perf_counter() - started_s
+                self.measures.taken(signal, records, 0, size_bytes, taken_s)
+                answer(STORED)
 
-        checked = ready.checked
-        waits.submit(ready.entry(waits.then(go_on)))
+        on_done = waits.then(go_on)
+        entry = Entry(signal, Encoding.PROTOBUF, packing, stored, time.time_ns(), on_done)
+        waits.submit(entry)
         return True
 
     def _refusal(self, signal: Signal, error: Exception) -> Reply:
@@ -188,14 +194,11 @@ class Intake:
         self.measures.taken(signal, records, checked.rejected, size_bytes, taken_s)
         return Reply(Outcome.TAKEN, checked.message, checked.rejected)
 
-    def _prepare_quickly(self, signal: Signal, body: Buffer) -> "_Ready | None":
-        """Return what is to be stored of a sound request of protobuf, None of a large one too."""
+    def _sound_records(self, signal: Signal, body: Buffer) -> int:
+        """Return how many records a sound request of protobuf has, 0 of a large one."""
         if len(body) > min(QUICK_BYTES, self.limits.request_bytes):
-            return None
-        records = count_sound(signal, body, self.limits)
-        if not records:
-            return None
-        return _ready(signal, Encoding.PROTOBUF, body, Checked(records))
+            return 0
+        return count_sound(signal, body, self.limits) or 0
 
     def _prepare(self, arrival: Arrival, reserved: Reservation) -> "_Ready":
         if len(arrival.body) > self.limits.request_bytes:

@@ -58,6 +58,10 @@ class Reply:
     retry_after_s: int = 0
 
 
+STORED = Reply(Outcome.TAKEN)
+"""What nearly all requests are answered."""
+
+
 class RefusedError(Exception):
     """A request is not taken.
 
