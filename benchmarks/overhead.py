@@ -8,6 +8,11 @@ time that statistics and sketch take for each element; with the default budget t
 overhead of all frames, with its 95 % interval; and the resident memory of a process that
 summarises against one that does not.
 
+Two interpreters of one network differ by some percent all their lives, as their memory lies
+in other pages that share the caches otherwise. So both ratios are of the ratio that the same
+two show once nothing is recorded any more: what is left of the probe then, a look-up for each
+operator, is in neither.
+
     python benchmarks/overhead.py [--invocations 200] [--only V2]
 """
 
@@ -53,6 +58,12 @@ BUDGET_FRAMES = 1000
 
 BLOCK = 20
 """Invocations that are one observation of the mean overhead."""
+
+QUIET_S = 3.0
+"""How long the same two are compared without a recording, seconds."""
+
+QUIET_FRAMES = 300
+"""Fewest invocations of each meanwhile."""
 
 
 _numbers = itertools.count()
@@ -158,8 +169,10 @@ def measure(model: Path, kernels: str, count: int) -> dict[str, str]:
     around = [
         whole - inside for whole, inside in zip(pair.recorded_ns, sink.inside_ns, strict=True)
     ]
+    quiet = in_turn(plain, recorded, count)
+    without = statistics.median(quiet.recorded_ns) / statistics.median(quiet.plain_ns)
     row["plain us"] = f"{plain_us:.0f}"
-    row["latency ratio"] = f"{inside_us / plain_us:.3f}"
+    row["latency ratio"] = f"{inside_us / plain_us / without:.3f}"
     row["frame us"] = f"{statistics.median(around) / 1e3:.0f}"
     own_us = statistics.median(sink.own_ns) / 1e3
     row["hashes us"] = f"{own_us:.0f}"
@@ -179,7 +192,8 @@ def measure(model: Path, kernels: str, count: int) -> dict[str, str]:
     sink.forget()
     pair = for_seconds(plain, recorded, BUDGET_S, BUDGET_FRAMES)
     api.shutdown()
-    overhead, half_width = mean_overhead(pair)
+    quiet = for_seconds(plain, recorded, QUIET_S, QUIET_FRAMES)
+    overhead, half_width = mean_overhead(pair, quiet)
     row["budget: mean overhead"] = f"{100 * overhead:+.1f} ± {100 * half_width:.1f} %"
     row["traced"] = f"{sum(sink.levels.values())} of {len(pair.plain_ns)}"
     row["summarised"] = str(sink.levels.get("summary", 0))
@@ -196,8 +210,19 @@ def for_seconds(plain: Any, recorded: Any, limit_s: float, least: int = 0) -> Pa
     return whole
 
 
-def mean_overhead(pair: Pair) -> tuple[float, float]:
-    """Return by what share the recorded invocations took longer, and its 95 % half-width.
+def mean_overhead(pair: Pair, quiet: Pair) -> tuple[float, float]:
+    """Return by what share recording made the invocations longer, and its 95 % half-width.
+
+    Args:
+        pair: Invocations of a plain and of a recorded interpreter.
+        quiet: Of the same two, while nothing is recorded.
+    """
+    (ratio, error), (without, error_without) = ratio_of_sums(pair), ratio_of_sums(quiet)
+    return ratio / without - 1, 1.96 * float(np.hypot(error, error_without))
+
+
+def ratio_of_sums(pair: Pair) -> tuple[float, float]:
+    """Return how much longer the second ones took than the plain ones, and its standard error.
 
     Which frames are recorded, and what else the machine does, comes in clusters: the error is
     that of a ratio of sums over blocks of consecutive invocations (Cochran 1977, 6.4).
@@ -210,7 +235,7 @@ def mean_overhead(pair: Pair) -> tuple[float, float]:
     ratio = recorded.sum() / plain.sum()
     blocks = len(plain)
     spread = np.sqrt(blocks / (blocks - 1) * ((recorded - ratio * plain) ** 2).sum())
-    return float(ratio - 1), float(1.96 * spread / plain.sum())
+    return float(ratio), float(spread / plain.sum())
 
 
 def per_element(interpreter: Any, sink: LastFrame) -> str:
