@@ -198,6 +198,8 @@ def trace_runtimes(runtimes: AbstractSet[Runtime]) -> None:
     with _lock:
         unpatch()
         _runtimes = frozenset(runtimes)
+        if _recorder is not None:
+            _recorder.traced = object()
         for runtime in _runtimes:
             for patch in _PATCHES[runtime]:
                 patch(partial(_recorder_of, runtime))

@@ -360,8 +360,8 @@ class LiteRTModel(TracedModel, Execution):
         if recording is None or layers is None or not len(recording.ops):
             return None
         self._extra = layers.extra(recording)
-        if self._timed_of is not self.recorder.generation:
-            self._timed_of = self.recorder.generation
+        if self._timed_of is not self.recorder.traced:
+            self._timed_of = self.recorder.traced
             self.timed_calls = self._timed_calls(layers)
         return lambda: layers.block(recording, None, inference)
 

@@ -285,7 +285,7 @@ def _invoke(find_recorder: FindRecorder, original: Any) -> Any:
                 return original(self, *args, **kwargs)
             model.skip = 0
         if model is not None and model.timed_calls is not None and not (args or kwargs):
-            done = model.timed_calls.trace(original, self, find_recorder())
+            done = model.timed_calls.trace(original, self)
             if done is not None:
                 return done[0]
         own = None if model is None else model.recorder

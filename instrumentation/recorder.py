@@ -97,6 +97,8 @@ class Recorder:
         """Begin as a new process does: with no runs and with locks that nobody holds."""
         self.generation = object()
         """Changes in a forked child: what is of an older one is the parent's."""
+        self.traced: object = object()
+        """Changes there too, and with the runtimes whose models are traced."""
         self.opening = threading.RLock()
         """Held while a model opens its run, so that two threads do not open two."""
         self._lock = threading.Lock()

@@ -6,10 +6,12 @@ and puts together what it leaves, while the runtime runs it: it is asked for tha
 shared memory. A record is made when it is exported, in another thread.
 """
 
+import contextvars
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
-from opentelemetry.context import Context, get_current
+from opentelemetry.context import Context, attach, detach, get_current
 from opentelemetry.trace import SpanContext, get_current_span
 
 from .current import current_frame
@@ -44,7 +46,8 @@ class TimedCalls:
     def __init__(self, model: TimedModel, probe: Probe) -> None:
         recorder = model.recorder
         self._model, self._recorder, self._probe = model, recorder, probe
-        self._generation: object = recorder.generation
+        self._traced: object = recorder.traced
+        self._read_context = _context_reader()
         self._always = not recorder.sampler.is_selective and recorder.config.level == Level.LATENCY
         """Whether every call outside a frame is one."""
         self._words = probe.call_words
@@ -57,7 +60,7 @@ class TimedCalls:
     def holds_for(self, recorder: Recorder | None) -> bool:
         """Whether the run goes on, with *recorder*."""
         own = self._recorder
-        return own is recorder and own.open and self._generation is own.generation
+        return own is recorder and own.open and self._traced is own.traced
 
     def pause(self) -> None:
         """Let the calls that follow stand behind a frame that is recorded otherwise."""
@@ -69,9 +72,7 @@ class TimedCalls:
         """Return the name that the inputs give a frame; None where only copies could tell."""
         return name_from_hash(self._words[_INPUT_HASH]) if self._probe.name_call() else None
 
-    def trace(
-        self, call: Callable[[Any], Result], interpreter: Any, recorder: Recorder | None
-    ) -> tuple[Result] | None:
+    def trace(self, call: Callable[[Any], Result], interpreter: Any) -> tuple[Result] | None:
         """Run *call* as a frame of its own; None, and it was not run, where it is no such call.
 
         What it raises is passed on.
@@ -79,15 +80,13 @@ class TimedCalls:
         Args:
             call: What the application calls.
             interpreter: Its argument.
-            recorder: The process's own.
         """
         # Few steps, none of them a call of Python's that is not needed: see above.
         own = self._recorder
         if not (
             self._always
-            and own is recorder
             and own.open
-            and self._generation is own.generation
+            and self._traced is own.traced
             and current_frame.get() is None
             and not (untraced_threads and is_untraced())
         ):
@@ -95,7 +94,7 @@ class TimedCalls:
         words, clock_ns, frames = self._words, self._clock_ns, self._frames
         parent: SpanContext | None = None
         try:
-            context = get_current()
+            context = self._read_context()
             if context:
                 parent = _open_span(context)
             if (
@@ -141,7 +140,7 @@ class TimedCalls:
         """Run *call* as a frame that has its name; pass on what it returns or raises."""
         parent: SpanContext | None = None
         with guard(_BEGINNING):
-            parent = _open_span(get_current())
+            parent = _open_span(self._read_context())
         self._words[_CALL] = RECORD_NAMED_CALL
         start_ns = self._clock_ns()
         try:
@@ -190,7 +189,7 @@ class TimedCalls:
 
     def _miss(self) -> None:
         """Stop: the graph is not the one that the probe watches, as with a foreign delegate."""
-        self._always, self._generation = False, None
+        self._always, self._traced = False, None
         log_once(
             "call missed",
             "the native probe did not see a call of a model whose graph was changed: one frame "
@@ -218,6 +217,28 @@ class TimedCalls:
         )
         if leaf is not None:
             count_leaf(recorder, leaf, start_ns, 0, end_ns, is_typical=False)
+
+
+def _context_reader() -> Callable[[], Context]:
+    """Return what reads OpenTelemetry's context: the variable that holds it, or its own function.
+
+    That one takes two more calls, each of them some microseconds behind a network.
+    """
+    marker = Context()
+    token = attach(marker)
+    try:
+        found = [
+            variable for variable, value in contextvars.copy_context().items() if value is marker
+        ]
+    finally:
+        detach(token)
+    if len(found) != 1:
+        return get_current
+    read: Callable[[], Context] = found[0].get
+    with suppress(LookupError):  # it has no default: where nothing was set, it cannot be read
+        contextvars.Context().run(read)
+        return read
+    return get_current
 
 
 def _open_span(context: Context) -> SpanContext | None:

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from opentelemetry.context import Context
+from opentelemetry.context.contextvars_context import ContextVarsRuntimeContext
 from opentelemetry.sdk.trace import TracerProvider
 
 import exray
@@ -384,9 +386,9 @@ def test_a_call_that_the_probe_does_not_see_is_the_last_of_its_kind(
     assert sum("did not see a call" in record.message for record in caplog.records) == 1
 
 
-@pytest.mark.parametrize("name", ["get_current", "_open_span"])
+@pytest.mark.parametrize("is_read", [True, False], ids=["the span", "the context"])
 def test_a_failure_of_exrays_costs_the_application_nothing(
-    name: str, monkeypatch: pytest.MonkeyPatch
+    is_read: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("EXRAY_GUARD")
 
@@ -396,9 +398,62 @@ def test_a_failure_of_exrays_costs_the_application_nothing(
     with recording(MemorySink(), level="latency"):
         interpreter = make_interpreter()
         expected = run_once(interpreter, make_input()).tobytes()
+        model = litert_model_of(interpreter)
+        assert model is not None and model.timed_calls is not None
         with TracerProvider().get_tracer("app").start_as_current_span("request"):
-            monkeypatch.setattr(f"exray.instrumentation.timed_call.{name}", fail)
+            if is_read:
+                monkeypatch.setattr("exray.instrumentation.timed_call._open_span", fail)
+            else:
+                monkeypatch.setattr(model.timed_calls, "_read_context", fail)
             assert run_once(interpreter, make_input()).tobytes() == expected
+
+
+def test_the_context_is_read_from_another_variable_where_the_application_brings_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A runtime context of its own, which may keep it anywhere, is asked as ever."""
+
+    class Elsewhere(ContextVarsRuntimeContext):
+        def __init__(self) -> None:
+            self.stack = [Context()]
+
+        def attach(self, context: Context) -> Any:
+            self.stack.append(context)
+
+        def get_current(self) -> Context:
+            return self.stack[-1]
+
+        def detach(self, token: Any) -> None:
+            self.stack.pop()
+
+    monkeypatch.setattr("opentelemetry.context._RUNTIME_CONTEXT", Elsewhere())
+    sink = MemorySink()
+    with recording(sink, level="latency"):
+        interpreter = make_interpreter()
+        interpreter.invoke()
+        with TracerProvider().get_tracer("app").start_as_current_span("request") as span:
+            interpreter.invoke()
+        assert is_timed(interpreter)
+
+    assert sink.frames[1].parent_span_id == span.get_span_context().span_id.to_bytes(8, "big")
+
+
+def test_calls_go_untraced_while_their_runtime_is_not_traced() -> None:
+    """Also through a wrapper of the application's, which keeps the patched method."""
+    sink = MemorySink()
+    with recording(sink, level="latency"):
+        interpreter = make_interpreter()
+        interpreter.invoke()
+        kept = type(interpreter).invoke
+        kept(interpreter)
+        api.trace_runtimes(frozenset({"onnx"}))
+        kept(interpreter)
+        api.trace_runtimes(api.RUNTIMES)
+        for _ in range(3):
+            interpreter.invoke()
+        assert is_timed(interpreter)
+
+    assert [frame.frame_index for frame in sink.frames] == [0, 1, 2, 3, 4]
 
 
 # --- a budget -----------------------------------------------------------------------------
