@@ -161,8 +161,9 @@ class RequestEncoder:
         head = self._resource_of(group.run)
         version = text(2, group.run.exray_version) if group.scope == OWN_SCOPE else b""
         scope = delimited(_SCOPE, text(1, group.scope) + version)
-        inside = prefix(_SCOPED, len(scope) + sum(map(len, group.records))) + scope
-        size = len(head) + len(inside) + sum(map(len, group.records))
+        records_bytes = sum(map(len, group.records))
+        inside = prefix(_SCOPED, len(scope) + records_bytes) + scope
+        size = len(head) + len(inside) + records_bytes
         return [prefix(1, size), head, inside, *group.records]
 
 
@@ -183,17 +184,21 @@ def _encoded_bytes(frame: FrameRecord) -> int:
     """Return roughly how large *frame* becomes."""
     size = _FRAME_BYTES * (1 + len(frame.spans))
     for inference in frame.inferences:
-        if inference.layers is not None:
-            size += _LAYER_BYTES * len(inference.layers.rows)
-        if inference.tensors is not None:
-            size += _tensor_bytes(inference.tensors)
-    return size + sum(map(_tensor_bytes, frame.tensors))
+        layers, tensors = inference.layers, inference.tensors
+        if layers is not None:
+            size += _LAYER_BYTES * len(layers.rows)
+        if tensors is not None:
+            size += _tensor_bytes(tensors)
+    for block in frame.tensors:
+        size += _tensor_bytes(block)
+    return size
 
 
 def _tensor_bytes(block: TensorBlock) -> int:
-    texts = (*block.histograms.values(), *block.channels.values())
-    rows = len(block.rows) + len(block.wide_sketches)
-    return _TENSOR_BYTES * rows + sum(map(len, texts))
+    size = _TENSOR_BYTES * (len(block.rows) + len(block.wide_sketches))
+    if block.histograms or block.channels:
+        size += sum(map(len, (*block.histograms.values(), *block.channels.values())))
+    return size
 
 
 def _by_origin(

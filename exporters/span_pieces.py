@@ -34,8 +34,8 @@ from .wire import (
     attributes,
     double_hole,
     integer,
-    integer_hole,
     join,
+    long_hole,
     message,
     prefix,
     short_hole,
@@ -44,7 +44,7 @@ from .wire import (
     word_hole,
 )
 
-_INPUT_KEY = attribute_hole(ATTRIBUTES, EXRAY_INPUT_KEY, integer_hole(*KEY))
+_INPUT_KEY = attribute_hole(ATTRIBUTES, EXRAY_INPUT_KEY, long_hole(KEY))
 _FRAME_ID = attribute_hole(
     ATTRIBUTES,
     EXRAY_FRAME_ID,
@@ -97,7 +97,7 @@ def frame_body(
         tensors: The sites of the tensors outside models, row by row.
     """
     ints = [
-        attribute_hole(ATTRIBUTES, key, integer_hole(*layout.number(i)))
+        attribute_hole(ATTRIBUTES, key, long_hole(layout.number(i)))
         for i, key in enumerate(numbers)
     ]
     rate = attribute_hole(ATTRIBUTES, EXRAY_SAMPLE_RATE, double_hole(layout.extra_real(0)))
@@ -174,7 +174,7 @@ def _statistics(form: Form, layout: Layout, row: int) -> Piece:
 def _count_hole(layout: Layout, field: int, row: int) -> Piece:
     if field < layout.first_long:
         return short_hole(layout.short(field, row))
-    return integer_hole(*layout.count(field, row))
+    return long_hole(layout.long(field, row))
 
 
 def _sketch(form: Form, row: int) -> list[Piece]:

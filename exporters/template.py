@@ -17,7 +17,7 @@ from .base64_rows import base64_rows, base64_size
 from .scratch import Scratch
 from .span_content import COUNTS, REALS
 from .varints import long_varints, short_varints
-from .wire import HALF, SHORT, WORD, Piece
+from .wire import LONG, SHORT, WORD, Piece
 
 
 def sketch_chars(size: int) -> int:
@@ -33,8 +33,10 @@ def sketch_kind(size: int) -> str:
 TRACE, FRAME_HEX = (0, 1), (2, 3)
 """Word columns that all spans of a frame share: trace id, frame id in hex."""
 
-KEY = (4, 0)
-"""Word and half column of the input key."""
+KEY = 0
+"""Long column of the input key."""
+
+_FRAME_WORDS = 4
 
 _SPAN_FIELDS = 4
 
@@ -46,10 +48,9 @@ HASH = list(COUNTS).index("hash")
 class Layout:
     """Columns of the numbers of one frame.
 
-    Words come first for the frame, then integers (the input key, each tensor's, others),
-    then each tensor's real statistics and other doubles, then for each span id, parent,
-    start and end. Halves are the upper two bytes of the integers, whose lower eight are
-    words. Where all counts are small they are shorts instead.
+    Words come first for the frame, then each tensor's real statistics and other doubles,
+    then for each span id, parent, start and end. Longs are the input key, each tensor's
+    integer statistics and other integers; where all counts are small they are shorts.
 
     Args:
         spans: Spans in the message.
@@ -70,15 +71,14 @@ class Layout:
     ) -> None:
         self.spans = spans
         self.has_short_counts = has_short_counts
-        self.shorts = HASH * tensors if has_short_counts else 0
-        """Number of short columns."""
         self.first_long = HASH if has_short_counts else 0
         """The first integer statistic that is no short."""
+        self.first_number = 1 + (len(COUNTS) - self.first_long) * tensors
+        """Long column of the first further integer."""
+        self.longs = self.first_number + numbers
+        """Number of long columns."""
         self._tensors = tensors
-        self._first_number = 1 + (len(COUNTS) - self.first_long) * tensors
-        self.integers = self._first_number + numbers
-        """Number of integers that are no shorts, and so of half columns."""
-        self.first_real = KEY[0] + self.integers
+        self.first_real = _FRAME_WORDS
         self.first_extra_real = self.first_real + len(REALS) * tensors
         self.first_span = self.first_extra_real + reals
         self.words = self.first_span + _SPAN_FIELDS * spans
@@ -88,15 +88,13 @@ class Layout:
         """Return the short column of an integer statistic of a tensor."""
         return field * self._tensors + tensor
 
-    def count(self, field: int, tensor: int) -> tuple[int, int]:
-        """Return the word and the half column of an integer statistic of a tensor."""
-        at = 1 + (field - self.first_long) * self._tensors + tensor
-        return KEY[0] + at, at
+    def long(self, field: int, tensor: int) -> int:
+        """Return the long column of an integer statistic of a tensor."""
+        return 1 + (field - self.first_long) * self._tensors + tensor
 
-    def number(self, position: int) -> tuple[int, int]:
-        """Return the word and the half column of a further integer."""
-        at = self._first_number + position
-        return KEY[0] + at, at
+    def number(self, position: int) -> int:
+        """Return the long column of a further integer."""
+        return self.first_number + position
 
     def real(self, field: int, tensor: int) -> int:
         """Return the column of a real statistic of a tensor."""
@@ -114,9 +112,8 @@ class Layout:
 class Numbers:
     """The numbers of some frames, in the columns of a layout.
 
-    ``words`` has shape (frames, words) and ``halves`` (frames, integers), in the byte order
-    of the wire, ``shorts`` (frames, shorts). ``texts`` holds base64 of sketches, by the kind
-    of hole.
+    ``words`` has shape (frames, words), in the byte order of the wire. ``others`` holds
+    varints and base64 of sketches, likewise, by the kind of hole.
 
     Args:
         layout: The columns.
@@ -136,9 +133,7 @@ class Numbers:
         self.frames = len(trace_ids)
         self._scratch = scratch
         self.words = scratch.array("words", (self.frames, layout.words), "<u8")
-        self.halves = np.empty((self.frames, 0), "<u2")
-        self.shorts = np.empty((self.frames, 0), "<u4")
-        self.texts: dict[str, NDArray[Any]] = {}
+        self.others: dict[str, NDArray[Any]] = {}
         self.words[:, 0:2] = trace_ids.view("<u8")
         hexadecimal = span_ids.tobytes().hex().encode()
         self.words[:, 2:4] = np.frombuffer(hexadecimal, "<u8").reshape(-1, 2)
@@ -169,18 +164,16 @@ class Numbers:
             numbers: The further ones, shape (frames, numbers).
         """
         layout = self.layout
-        values = np.empty((self.frames, layout.integers), np.int64)
-        values[:, 0] = keys
-        end = layout.number(0)[1]
+        values = np.empty((self.frames, layout.longs), np.int64)
+        values[:, KEY] = keys
         if counts.size:
-            long = counts[layout.first_long :]
-            values[:, 1:end].reshape(self.frames, len(long), -1)[...] = long.swapaxes(0, 1)
-        values[:, end:] = numbers
-        words, self.halves = long_varints(values)
-        self.words[:, KEY[0] : layout.first_real] = words
-        if layout.shorts:
+            long = counts[layout.first_long :].swapaxes(0, 1)
+            values[:, 1 : layout.first_number].reshape(long.shape)[...] = long
+        values[:, layout.first_number :] = numbers
+        self.others[LONG] = long_varints(values)
+        if layout.first_long and counts.size:
             small = counts[: layout.first_long].swapaxes(0, 1).astype(np.uint32, order="C")
-            self.shorts = short_varints(small.reshape(self.frames, -1))
+            self.others[SHORT] = short_varints(small.reshape(self.frames, -1))
 
     def set_reals(self, statistics: NDArray[np.float64], reals: NDArray[np.float64]) -> None:
         """Set all doubles.
@@ -201,7 +194,7 @@ class Numbers:
         packed = values.astype("<f4", copy=False).view(np.uint8).reshape(-1, 4 * size)
         kind, chars = sketch_kind(size), sketch_chars(size)
         text = self._scratch.array(kind, (len(packed), chars), np.uint8)
-        self.texts[kind] = base64_rows(packed, text).view(f"V{chars}").reshape(self.frames, -1)
+        self.others[kind] = base64_rows(packed, text).view(f"V{chars}").reshape(self.frames, -1)
 
 
 _SIDE_BY_SIDE = np.dtype(
@@ -258,12 +251,7 @@ class Template:
 
     def fill(self, numbers: Numbers, out: NDArray[np.uint8]) -> None:
         """Write the messages of all frames of *numbers* to *out*, shape (frames, bytes)."""
-        sources = {
-            WORD: numbers.words,
-            SHORT: numbers.shorts,
-            HALF: numbers.halves,
-            **numbers.texts,
-        }
+        sources = {WORD: numbers.words, **numbers.others}
         size = self.size_bytes
         holes = [
             (self._offsets[kind], _taken(source, self._sources[kind]), _places(out, source.dtype))

@@ -13,8 +13,11 @@ SHORT_BITS = 28
 """What a varint of four bytes holds: 7 bits each."""
 
 
-def long_varints(values: NDArray[np.int64]) -> tuple[NDArray[np.uint64], NDArray[np.uint16]]:
-    """Return integers as varints of ten bytes: the first eight, and the last two.
+_LONG = np.dtype([("low", "<u8"), ("high", "<u2")])
+
+
+def long_varints(values: NDArray[np.int64]) -> NDArray[np.void]:
+    """Return integers as varints of ten bytes.
 
     Each byte holds 7 bits, the lowest first, and all but the last have their top bit set.
 
@@ -22,7 +25,7 @@ def long_varints(values: NDArray[np.int64]) -> tuple[NDArray[np.uint64], NDArray
         values: Any shape.
 
     Returns:
-        Shape of *values*, the bytes of each in the order of the wire.
+        Shape of *values*, of items of ten bytes.
     """
     bits = values.view(np.uint64)
     low = _spread(bits & np.uint64((1 << 56) - 1), _LONG_HALVINGS)
@@ -33,7 +36,9 @@ def long_varints(values: NDArray[np.int64]) -> tuple[NDArray[np.uint64], NDArray
     high <<= np.uint16(1)
     high |= top
     high |= np.uint16(0x80)
-    return low.astype("<u8", copy=False), high.astype("<u2", copy=False)
+    varints = np.empty(values.shape, _LONG)
+    varints["low"], varints["high"] = low, high
+    return varints.view("V10")
 
 
 def short_varints(values: NDArray[np.uint32]) -> NDArray[np.uint32]:

@@ -15,8 +15,8 @@ from typing import cast
 
 from .plain_json import plain_text
 
-WORD, SHORT, HALF = "word", "short", "half"
-"""Holes of 8, 4 and 2 bytes."""
+WORD, LONG, SHORT = "word", "long", "short"
+"""Holes of 8 bytes, and of a long and a short varint."""
 
 LONG_VARINT, SHORT_VARINT = b"\x80" * 9 + b"\x00", b"\x80" * 3 + b"\x00"
 """Varints of ten and of four bytes; here 0."""
@@ -27,7 +27,7 @@ class Hole:
     """A place in a message.
 
     Args:
-        kind: What fills it: a word, a half, or a text of a known size.
+        kind: What fills it: a word, a varint, or a text of a known size.
         offset: Its first byte in the message.
         source: Column of the values, in the array of that kind, which fills it.
     """
@@ -188,9 +188,9 @@ def double_hole(source: int) -> Piece:
     return word_hole(b"\x21", source)
 
 
-def integer_hole(word: int, half: int) -> Piece:
-    """Return an ``AnyValue`` that holds an integer, of the two parts of a long varint."""
-    return Piece(b"\x18" + LONG_VARINT, (Hole(WORD, 1, word), Hole(HALF, 9, half)))
+def long_hole(source: int) -> Piece:
+    """Return an ``AnyValue`` that holds an integer, as a long varint."""
+    return Piece(b"\x18" + LONG_VARINT, (Hole(LONG, 1, source),))
 
 
 def short_hole(source: int) -> Piece:
