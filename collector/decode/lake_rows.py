@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
     Array = pa.Array[Any]
 
+SPAN_TABLES = ("tensors", "layer_spans", "spans", "frames")
+"""What spans become."""
+
 _NONE = -1
 """No inference."""
 
@@ -52,7 +55,7 @@ class _Spans:
     """Decoded spans, with the columns that are made of several."""
 
     def __init__(self, table: "pa.Table", origins: Sequence[Origin]) -> None:
-        self._table: Any = table  # in chunks: to combine them would copy every sketch
+        self._table: Any = _with_dictionaries(table)
         self.kinds: NDArray[np.int8] = _numpy(table, "span_kind")
         self._traces = _words(table, "trace_id").reshape(-1, 2)
         self._ids = _words(table, "span_id")
@@ -204,6 +207,23 @@ class _Spans:
             pa.binary(24), len(rows), [None, pa.py_buffer(both.tobytes())]
         )
         return array
+
+
+def _with_dictionaries(table: Any) -> Any:
+    """Return spans with the texts that the lake stores by dictionary in dictionaries.
+
+    Most are the same for many spans, and two tables have them: so they are compared once, and
+    what is taken, sorted and written is numbers.
+    """
+    from exray.schema.tables import TABLES
+
+    columns = [column for name in SPAN_TABLES for column in TABLES[name].stored_columns]
+    texts = {c.name for c in columns if c.type == "string" and c.encoding == "dictionary"}
+    for place, field in enumerate(table.schema):
+        if field.name in texts:
+            encoded = table.column(place).dictionary_encode()
+            table = table.set_column(place, field.name, encoded)
+    return table
 
 
 def dates(times_ns: NDArray[np.int64]) -> "Array":
