@@ -84,8 +84,8 @@ class RecentSpans:
             again = (first[1:] == first[:-1]) & (second[1:] == second[:-1])
             is_new[1:][again] = False
         if len(self._first):
-            at: NDArray[np.int64] = np.searchsorted(self._first, first)
-            at = np.minimum(at, len(self._first) - 1)
+            remembered: Any = self._first
+            at: NDArray[np.int64] = np.minimum(remembered.searchsorted(first), len(self._first) - 1)
             is_new &= (self._first[at] != first) | (self._second[at] != second)
         found = np.empty(len(order), np.bool_)
         found[order] = is_new
