@@ -11,7 +11,8 @@ import pytest
 from exray.exporters.log_reader import read_cursor
 from exray.lake import Lake
 
-from ..lake.buckets import BUCKET, SECRET, environment, free_port, store
+from ..lake.buckets import BUCKET, SECRET, environment, store
+from ..lake.ports import free_port
 from .crash import Client, Victim
 from .test_run import COLLECT
 

@@ -3,13 +3,14 @@
 import http.client
 import http.server
 import os
-import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+
+from .ports import free_port
 
 BUCKET = "lakes"
 
@@ -25,12 +26,6 @@ def environment(endpoint: str) -> dict[str, str]:
         "AWS_ENDPOINT_URL": f"http://{endpoint}",
         "AWS_ALLOW_HTTP": "true",
     }
-
-
-def free_port() -> int:
-    """Return a port of loopback that nobody listens at."""
-    with socket.create_server(("127.0.0.1", 0)) as bound:
-        return int(bound.getsockname()[1])
 
 
 @contextmanager

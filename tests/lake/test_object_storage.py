@@ -14,8 +14,9 @@ from exray.lake.object_storage import explained, url_of
 from exray.queries.engine import connect
 from exray.schema.errors import LakeError, LakeUnreachableError
 
-from .buckets import BUCKET, SECRET, careless, environment, free_port, store
+from .buckets import BUCKET, SECRET, careless, environment, store
 from .builders import LATE_NS, make_set, make_table
+from .ports import free_port
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from .rotel_agent import free_ports, wait_for_port
+from ...lake.ports import free_ports
+from .rotel_agent import wait_for_port
 from .running import Running, client_environment, repeated, rows_of, service_of
 from .whole import Whole, check_pair
 

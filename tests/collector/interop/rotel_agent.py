@@ -15,6 +15,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
+from ...lake.ports import free_ports
 from ..service import PROTOBUF, TRACE_METHOD, exporting
 from .whole import BEGIN_NS, DUR_NS, LISTS, REMOTE, SCALARS, Whole
 
@@ -70,15 +71,6 @@ def rotel_agent(folder: Path, target: str, protocol: str) -> Generator[RotelAgen
     finally:
         process.terminate()
         process.wait(20)
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports of loopback that nobody listens at."""
-    bound = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in bound]
-    for one in bound:
-        one.close()
-    return ports
 
 
 def wait_for_port(address: str, timeout_s: float = 30.0) -> None:

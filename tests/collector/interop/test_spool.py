@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ...instrumentation.builders import FLOAT
-from .rotel_agent import free_ports
+from ...lake.ports import free_ports
 from .running import Running, client_environment, rows_of
 
 DEVICE = f"""
