@@ -81,9 +81,9 @@ def collect(
     decoders: Annotated[
         int | None,
         typer.Option(
-            help="Processes that bring it into the lake.",
+            help="Processes that move the logs of receivers into the lake, each log in one.",
             metavar="N",
-            show_default="half as many",
+            show_default="one for two receivers",
         ),
     ] = None,
     log_format: Annotated[

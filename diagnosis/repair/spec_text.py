@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from exray.playback.spec import PreprocessSpec, spec_from_mapping
 from exray.schema.errors import SpecError
+from exray.schema.yaml_text import parse_yaml
 
 
 def changed_text(text: str, medium: str, keys: Sequence[str], wanted: PreprocessSpec) -> str:
@@ -57,7 +58,7 @@ def _read(text: str, *, text_source: PreprocessSpec) -> PreprocessSpec | None:
     import yaml
 
     try:
-        spec = spec_from_mapping(yaml.safe_load(text))
+        spec = spec_from_mapping(parse_yaml(text))
     except (SpecError, yaml.YAMLError):
         return None
     if spec.text is not None and text_source.text is not None:

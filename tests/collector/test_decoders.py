@@ -124,6 +124,17 @@ def test_its_process_ends_when_the_drain_lets_go(tmp_path: Path) -> None:
         os.kill(beside.pid, 0)
 
 
-def test_a_single_decoder_needs_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(decoders_module, "Beside")
-    Decoders(Lake.open_or_create(tmp_path / "lake")).close()
+def test_one_decoder_needs_no_process_and_each_other_has_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[str] = []
+
+    class Counted(Beside):
+        def __init__(self, place: str) -> None:
+            super().__init__(place)
+            started.append(place)
+
+    monkeypatch.setattr(decoders_module, "Beside", Counted)
+    for count, processes in ((1, 0), (3, 2)):
+        Decoders(Lake.open_or_create(tmp_path / "lake"), count).close()
+        assert len(started) == processes

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from exray.diagnosis.repair.spec_text import changed_text, unified_diff
 from exray.playback.spec import PreprocessSpec, spec_from_mapping
+from exray.schema.yaml_text import parse_yaml
 
 COMMENTED = """\
 # camera
@@ -29,6 +29,7 @@ TEXTS = (
     "image: {}\n",
     "image:\n",
     "",
+    "image:\n  values: {mean: [1e-3], std: [2E-1]}\n",
     "image:\n  values:\n    mean: [0.4, 0.4,\n      0.5]\n    std: [1, 1, 1]\n  rotate: 90\n",
 )
 CHANGES: tuple[dict[str, Any], ...] = (
@@ -45,7 +46,7 @@ CHANGES: tuple[dict[str, Any], ...] = (
 
 
 def changed(text: str, change: dict[str, Any]) -> tuple[str, PreprocessSpec]:
-    own = spec_from_mapping(yaml.safe_load(text))
+    own = spec_from_mapping(parse_yaml(text))
     new = spec_from_mapping({"image": change}).image
     image = own.image.model_copy(update={key: getattr(new, key) for key in change})
     wanted = PreprocessSpec(image=image)
@@ -57,7 +58,7 @@ def test_the_text_says_what_is_wanted(text: str) -> None:
     pairs = [{**a, **b} for a, b in itertools.combinations(CHANGES, 2)]
     for change in (*CHANGES, *pairs):
         edited, wanted = changed(text, change)
-        assert spec_from_mapping(yaml.safe_load(edited)) == wanted, (change, edited)
+        assert spec_from_mapping(parse_yaml(edited)) == wanted, (change, edited)
 
 
 def test_all_else_stays_as_it_was_written() -> None:
